@@ -1,0 +1,1 @@
+"""Reading a spec: text, overlays, strict conversion, migration, JSON Schema."""
