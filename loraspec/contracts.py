@@ -171,6 +171,8 @@ class Exporter(Protocol):
     """Names weights for other programs; ``header`` is what the run says of itself, already free of paths and hosts."""
 
     def files(self, state: AdapterState, *, model: ModelFacts, header: Mapping[str, str], stem: str) -> Iterable[ExportFile]: ...
+    def read(self, tensors: Mapping[str, Tensor], *, model: ModelFacts, adapter: AdapterFacts) -> AdapterState:
+        """The inverse of ``files``: what a program that loads this file works with, as float32 neutral tensors."""
 
 
 class Evaluator(Protocol):

@@ -145,6 +145,14 @@ class RunHooks:
         """An evaluator is done."""
 
     @hookspec
+    def loraspec_on_progress(self, run: Any, phase: str, done: int, total: int) -> None:
+        """A phase other than training moved on: ``prepare``, ``encode``, ``grid``; ``done`` of ``total`` items."""
+
+    @hookspec
+    def loraspec_on_message(self, run: Any, text: str, severity: str) -> None:
+        """Something a person should read; ``severity`` is ``info`` or ``warning``."""
+
+    @hookspec
     def loraspec_on_error(self, run: Any, error: BaseException) -> None:
         """The run is about to fail."""
 

@@ -1,0 +1,35 @@
+# Everything happens in .venv. TORCH may be changed: make install TORCH=torch
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+BIN = .venv/bin
+
+.PHONY: install demo test test-slow lint bench docs base
+
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)" -e ".[dev]"
+	touch $@
+
+install: .venv/installed
+
+demo: install
+	$(BIN)/loraspec run specs/daumier.toml --profile embedded
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: install lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+test-slow: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+bench: install
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -m ""
+
+docs: install
+	$(BIN)/python -m loraspec.cli.docs
+
+base: install
+	$(BIN)/python -m loraspec_picturebook.train

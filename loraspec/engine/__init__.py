@@ -1,0 +1,1 @@
+"""Carrying a plan out: the only core package that imports torch."""

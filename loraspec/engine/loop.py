@@ -1,0 +1,62 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+
+from loraspec.engine.batches import make_batch
+from loraspec.engine.device import autocast
+from loraspec.engine.prepare import Latents
+from loraspec.engine.text import Encodings, LiveEncodings
+
+if TYPE_CHECKING:
+    from loraspec.engine.run import Run
+    from loraspec.plan import Step
+
+
+def train(run: Run, latents: Mapping[str, Latents]) -> None:
+    """Train the adapter of ``run`` until its epochs are done, a callback stops it, or it is interrupted."""
+    encodings = LiveEncodings(run) if run.trains_text else Encodings(run)
+    for epoch in range(run.epoch_of_next_step(), run.plan.spec.train.epochs + 1):
+        steps = run.plan.data.steps(epoch)
+        run.hooks.loraspec_before_epoch(run=run, epoch=epoch)
+        encodings.encode_epoch(steps)
+        for step in steps:
+            if step.index <= run.step:  # done before the run was resumed
+                continue
+            train_step(run, step, latents, encodings)
+            if run.logs_at(step.index):
+                run.log()
+            if run.checkpoints_at(step.index):
+                run.checkpoint()
+            run.check_interrupt(save=True)
+            if run.stopped:
+                return
+        run.commit_epoch(epoch)
+        run.hooks.loraspec_after_epoch(run=run, epoch=epoch)
+
+
+def train_step(run: Run, step: Step, latents: Mapping[str, Latents], encodings: Encodings) -> None:
+    """One optimizer step: every micro-batch forward and backward, each sample with equal weight."""
+    samples = sum(len(visits) for visits in step.micro_batches)
+    total = torch.zeros((), device=run.precision.device)
+    for number, visits in enumerate(step.micro_batches):
+        batch = make_batch(run, visits, latents=latents, encodings=encodings)
+        if number == 0:
+            run.hooks.loraspec_before_step(run=run, step=step.index, batch=batch)
+        with autocast(run.precision):
+            loss = run.objective(run.family, batch=batch)
+        value = loss.per_sample.sum() / samples
+        run.scaler.scale(value).backward()
+        total += value.detach()  # stays on the device: reading it here would wait for every step
+    run.hooks.loraspec_after_backward(run=run, step=step.index)
+    run.scaler.unscale_(run.optimizer)
+    norm = run.clip_gradients()
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    run.lr_scheduler.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    run.after_step(step.index, samples=samples, metrics={"loss": total, "grad_norm": norm, **loss.metrics})

@@ -1,0 +1,276 @@
+"""A run: a plan being carried out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loraspec import __version__
+from loraspec.contracts import Adapter, AdapterState, ModelFamily, Objective, Placement
+from loraspec.engine import checkpoint, device
+from loraspec.engine.events import Events
+from loraspec.engine.folder import Interrupts, RunFolder
+from loraspec.engine.store import read_tensors, write_tensors
+from loraspec.errors import RunError, Stopped
+from loraspec.plan import Plan
+from loraspec.randomness import Rng
+
+NO_LIMIT = 1e30  # clip_grad_norm_ measures without changing when the limit is never reached
+
+
+class Run:
+    """The objects of a run and the small operations that its phases are made of.
+
+    Attributes:
+        plan: What is carried out.
+        folder: The run's folder.
+        precision: Device and dtypes.
+        family, adapter, objective, optimizer, lr_scheduler: The stage objects.
+        step: Optimizer steps done, 0 before the first.
+        manifest: Rows of ``manifest.jsonl`` once prepared.
+        stopped: Why a callback ended training, or "".
+    """
+
+    def __init__(self, plan: Plan, folder: Path, *, precision: Any, interrupts: Interrupts) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.files = RunFolder(folder)
+        self.precision = precision
+        self.rng: Rng = plan.context.rng
+        self.interrupts = interrupts
+        self.events = Events(lambda text: self.say(text, severity="warning"))
+        self.hooks = self.events.hook
+        self.total_steps: int = plan.data.total_steps
+        self.placements: dict[str, Placement] = {placed.sample.key: placed.placement for placed in plan.data.images}
+        self.manifest: list[dict[str, Any]] = []
+        self.metrics: dict[str, float] = {}
+        self.cache_hits = 0
+        self.stopped = ""
+        self.step = 0
+        self._pending: list[tuple[int, int, dict[str, Tensor]]] = []
+        self._since = time.perf_counter()
+        self._epoch_losses: list[float] = []
+        self._build()
+
+    def _build(self) -> None:
+        def built(stage: str) -> Any:
+            chosen = self.plan.one(stage)
+            return chosen.entry.component.build(chosen.options) if chosen else None
+
+        self.family: ModelFamily = built("model_family")
+        self.adapter: Adapter = built("adapter")
+        self.objective: Objective = built("objective")
+        self.captioner = built("captioner")
+        self._optimizer_factory = built("optimizer")
+        self._scheduler_factory = built("lr_scheduler")
+        self.image_transforms = [s.entry.component.build(s.options) for s in self.plan.many("image_transform")]
+        many = {
+            stage: [(s.entry.qualified, s.entry.component.build(s.options)) for s in self.plan.many(stage)]
+            for stage in ("callback", "tracker", "evaluator", "exporter")
+        }
+        self.exporters: list[Any] = [exporter for _, exporter in many["exporter"]]
+        self.evaluators: list[tuple[str, Any]] = many["evaluator"]
+        self.trackers: list[tuple[str, Any]] = many["tracker"]
+        listeners = [(f"{stage} {index} {name}", item, stage == "tracker") for stage, items in many.items() for index, (name, item) in enumerate(items)]
+        self.events.register(listeners)
+
+    # -- words to the outside ------------------------------------------------------------------------------------------
+
+    @property
+    def events_path(self) -> Path:
+        """``events.jsonl``."""
+        return self.files.events
+
+    def record(self, kind: str, **fields: Any) -> None:
+        """Append a line to ``events.jsonl``."""
+        self.files.record(kind, **fields)
+
+    def say(self, text: str, *, severity: str = "info") -> None:
+        """Tell a person something, through whatever listens, and keep it."""
+        self.record("message", severity=severity, text=text)
+        self.hooks.loraspec_on_message(run=self, text=text, severity=severity)
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """Tell how far a phase is."""
+        self.hooks.loraspec_on_progress(run=self, phase=phase, done=done, total=total)
+
+    def stop(self, reason: str) -> None:
+        """End training after this step; epochs already committed are evaluated. For callbacks."""
+        self.stopped = reason or "a callback asked for it"
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether a signal asked the run to stop."""
+        return bool(self.interrupts.reason)
+
+    def check_interrupt(self, *, save: bool = False) -> None:
+        """Raise ``Stopped`` when a signal came, after saving what resuming needs."""
+        if self.interrupts.reason:
+            if save:
+                self.checkpoint()
+            raise Stopped(f"stopped by {self.interrupts.reason} after step {self.step} of {self.total_steps}; go on with: loraspec resume {self.folder}")
+
+    # -- phases --------------------------------------------------------------------------------------------------------
+
+    def load_model(self) -> None:
+        """Load the base on the host, frozen."""
+        self.family.load(self.plan.context, precision=self.precision)
+
+    def load_adapter(self) -> None:
+        """Inject the adapter, build optimizer and lr scheduler, and take up the last checkpoint if there is one."""
+        train = self.plan.spec.train
+        self.family.place("denoiser", device=self.precision.device)
+        groups = self.adapter.inject(self.family, rng=self.rng)
+        self.family.denoiser.train()
+        if train.gradient_checkpointing:
+            self.family.gradient_checkpointing(True)
+        self.parameters = [parameter for group in groups for parameter in group["params"]]
+        self.optimizer: torch.optim.Optimizer = self._optimizer_factory(groups)
+        self.lr_scheduler = self._scheduler_factory(self.optimizer, total_steps=self.total_steps)
+        self.scaler = torch.amp.GradScaler(self.precision.device.type, enabled=self.precision.compute is torch.float16)
+        found = checkpoint.folders(self.folder / "state")
+        if found:
+            step, state = checkpoint.load(found[-1], device=self.precision.device)
+            self.adapter.load_state(AdapterState(**state["adapter"]))
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+            self.scaler.load_state_dict(state["scaler"])
+            self._epoch_losses = list(state["epoch_losses"])
+            self.step = step
+            self.say(f"going on after step {step} of {self.total_steps}")
+
+    @property
+    def trains_text(self) -> bool:
+        """Whether the adapter adapts a text encoder, so that prompts cannot be encoded ahead."""
+        return any(name.startswith("text_encoder") for name in self.plan.adapter.tensors)
+
+    # -- the loop's operations -----------------------------------------------------------------------------------------
+
+    def epoch_of_next_step(self) -> int:
+        """Return the epoch (from 1) to go on with: the last one again when its steps are done but it is not committed."""
+        whole, rest = divmod(self.step, self.plan.data.steps_per_epoch)
+        return whole if whole and not rest and whole not in self.epochs_done else whole + 1
+
+    def clip_gradients(self) -> Tensor:
+        """Scale gradients down to ``max_grad_norm`` and return their norm before that, on the device."""
+        limit = self.plan.spec.train.max_grad_norm
+        return torch.nn.utils.clip_grad_norm_(self.parameters, limit or NO_LIMIT)
+
+    def after_step(self, step: int, *, samples: int, metrics: dict[str, Tensor]) -> None:
+        """Count the step and hand its metrics out, still on the device."""
+        self.step = step
+        self._pending.append((step, samples, metrics))
+        self.hooks.loraspec_after_step(run=self, step=step, metrics=metrics)
+
+    def logs_at(self, step: int) -> bool:
+        """Whether metrics are read after this step."""
+        return step % self.plan.spec.train.log_every == 0 or step % self.plan.data.steps_per_epoch == 0
+
+    def log(self) -> None:
+        """Read the metrics of the steps since the last call: the only wait for the device.
+
+        Raises:
+            RunError: The loss is not finite.
+        """
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
+        names = [name for name, value in pending[-1][2].items() if value.numel() == 1]
+        table = torch.stack([torch.stack([values[name].float().reshape(()) for name in names]) for _, _, values in pending]).cpu()
+        losses = table[:, names.index("loss")].tolist()
+        for (step, _, _), loss in zip(pending, losses, strict=True):
+            if loss != loss or loss in (float("inf"), float("-inf")):
+                raise RunError(f"step {step}: the loss is {loss}; try train.mixed_precision = \"bf16\" or \"no\", or a smaller optimizer.lr")
+        self._epoch_losses += losses
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        group = self.optimizer.param_groups[0]
+        self.metrics = {
+            **dict(zip(names, table.mean(dim=0).tolist(), strict=True)),
+            "lr": float(group["lr"]),
+            "d_lr": float(group.get("d", 1.0)) * float(group["lr"]),
+            "images_per_second": sum(samples for _, samples, _ in pending) / max(seconds, 1e-9),
+            "epoch": float((self.step - 1) // self.plan.data.steps_per_epoch + 1),
+        }
+        for name, tracker in self.trackers:
+            if name not in self.events.muted:
+                try:
+                    tracker.log(self.metrics, step=self.step)
+                except Exception as error:
+                    self.events.mute(name, error)
+        self.hooks.loraspec_after_log(run=self, step=self.step, metrics=self.metrics)
+
+    def checkpoints_at(self, step: int) -> bool:
+        """Whether what resuming needs is saved after this step, besides every epoch's end."""
+        every = self.plan.spec.train.checkpoint_every
+        return bool(every) and step % every == 0
+
+    def checkpoint(self) -> None:
+        """Commit what resuming needs."""
+        self.log()
+        state = self.adapter.state()
+        path = checkpoint.save(
+            self.folder / "state",
+            step=self.step,
+            state={
+                "adapter": {"kind": state.kind, "tensors": dict(state.tensors), "alphas": dict(state.alphas), "rank": state.rank},
+                "optimizer": self.optimizer.state_dict(),
+                "lr_scheduler": self.lr_scheduler.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "epoch_losses": self._epoch_losses,
+            },
+        )
+        self.hooks.loraspec_after_checkpoint(run=self, step=self.step, path=path)
+        self._since = time.perf_counter()
+
+    def commit_epoch(self, epoch: int) -> None:
+        """Write the epoch's files, then the index, then the checkpoint: an epoch that is announced is whole."""
+        self.log()
+        state = self.adapter.state()
+        files = []
+        for exporter in self.exporters:
+            for file in exporter.files(state, model=self.plan.model, header=self.plan.header(epoch), stem=self.plan.stem(epoch)):
+                path = self.folder / "epochs" / file.path
+                sha256 = write_tensors(path, file.tensors, file.metadata)
+                files.append({"path": file.path, "bytes": path.stat().st_size, "sha256": sha256})
+        losses = self._epoch_losses or [0.0]
+        norm = sum(float(tensor.float().square().sum()) for tensor in state.tensors.values()) ** 0.5
+        entry = {"epoch": epoch, "step": self.step, "files": files, "loss": sum(losses) / len(losses), "d_lr": self.metrics.get("d_lr", 0.0), "weight_norm": norm}
+        self.files.commit_index(entry)
+        self._epoch_losses = []
+        self.checkpoint()
+        self.record("epoch", **{key: value for key, value in entry.items() if key != "files"})
+
+    # -- after training ------------------------------------------------------------------------------------------------
+
+    @property
+    def epochs_done(self) -> list[int]:
+        """Numbers of the committed epochs."""
+        return [int(entry["epoch"]) for entry in self.files.index]
+
+    def epoch_path(self, epoch: int) -> Path:
+        """Return an epoch's first file, verified against the index."""
+        return self.files.epoch_file(epoch)
+
+    def use_epoch(self, epoch: int) -> None:
+        """Put an epoch file's weights into the adapter: what a program that loads the file works with."""
+        tensors, _ = read_tensors(self.epoch_path(epoch))
+        self.adapter.load_state(self.exporters[0].read(tensors, model=self.plan.model, adapter=self.plan.adapter))
+
+    def release_training(self) -> None:
+        """Free what only training needs and bring the generating parts to the device."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        del self.optimizer, self.lr_scheduler
+        self.family.gradient_checkpointing(False)
+        self.family.denoiser.eval()
+        for part in ("denoiser", "text_encoders", "vae"):
+            self.family.place(part, device=self.precision.device)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what only the run knows, for the lock."""
+        return {"loraspec": __version__, "device": device.facts(self.precision), "base": dict(self.family.content())}

@@ -1,0 +1,127 @@
+"""Files that are whole or absent: staged, synced, renamed; tensors in canonical safetensors, never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loraspec.errors import RunError
+from loraspec.weights import header_bytes
+
+DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path, *chunks: bytes | memoryview) -> str:
+    """Write a file atomically and durably; return its sha256 (hex)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
+    digest = hashlib.sha256()
+    try:
+        with staged.open("wb") as out:
+            for chunk in chunks:
+                digest.update(chunk)
+                out.write(chunk)
+            out.flush()
+            os.fsync(out.fileno())
+        staged.replace(path)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+    return digest.hexdigest()
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return canonical JSON: sorted keys, two spaces, exact floats, a final newline."""
+    return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def write_json(path: Path, value: Any) -> str:
+    """Write canonical JSON atomically; return its sha256."""
+    return write_bytes(path, json_bytes(value))
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        RunError: The file is absent or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read as JSON: {error}") from error
+
+
+def _raw(tensor: Tensor) -> memoryview:
+    flat = tensor.detach().to("cpu").contiguous().reshape(-1)
+    return memoryview(flat.view(torch.uint8).numpy())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Write a safetensors file whose bytes depend on its content alone; return its sha256."""
+    ordered = dict(sorted(tensors.items()))
+    shapes = {key: (NAMES[tensor.dtype], tuple(tensor.shape)) for key, tensor in ordered.items()}
+    return write_bytes(path, header_bytes(shapes, metadata), *(_raw(tensor) for tensor in ordered.values()))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: tensors on the host, and the header's strings.
+
+    Raises:
+        RunError: The file is absent or broken.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            return {key: file.get_tensor(key) for key in sorted(file.keys())}, dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: cannot be read as safetensors: {error}") from error
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 (hex) of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Return the sha256 over names, dtypes, shapes and bytes."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(tensors.items()):
+        digest.update(f"{key} {NAMES[tensor.dtype]} {tuple(tensor.shape)}\n".encode())
+        digest.update(_raw(tensor))
+    return digest.hexdigest()
+
+
+def append_line(path: Path, value: Mapping[str, Any]) -> None:
+    """Append one JSON line in one write."""
+    line = json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+    with path.open("ab") as out:
+        out.write(line.encode())
+
+
+def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write a JSON Lines file atomically."""
+    write_bytes(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode())
