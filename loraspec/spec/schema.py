@@ -28,7 +28,10 @@ def positive() -> Any:
 class RunTable:
     """``[run]``"""
 
-    name: str = option(help="Name of the run; folder and files derive from it.", validator=validators.matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"))
+    name: str = option(
+        help="Name of the run, for its folder and files: letters, digits, dot, - and _.",
+        validator=validators.matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
+    )
     seed: int = option(default=0, help="Seed of every random draw.", validator=[validators.ge(0), validators.lt(2**63)])
     output: str | None = option(default=None, help="Folder of the run, relative to the working directory; when absent runs/<name>-<hash>.")
 
@@ -47,8 +50,13 @@ class Buckets:
 class Expect:
     """``data.expect``"""
 
-    images: tuple[int, int] = option(default=(30, 100), help="Least and largest number of images that the recipe expects; outside is a warning.")
-    min_side: int = option(default=0, help="Least side that an image should have; smaller ones are named in a warning.", unit="px", validator=validators.ge(0))
+    images: tuple[int, int] = option(
+        default=(30, 100), help="Least and largest number of images that the recipe expects; outside is a warning.",
+    )
+    min_side: int = option(
+        default=0, help="Least side that an image should have; smaller ones are named in a warning.",
+        unit="px", validator=validators.ge(0),
+    )
 
 
 @frozen
@@ -70,7 +78,10 @@ class CaptionsTable:
     separator: str = option(default=",", help="What separates descriptors in a caption.", validator=validators.min_len(1))
     style_tag: str = option(default="", help="The descriptor that names the style; grid prompts and captions without it are warned about.")
     first_prefix: str = option(default="", help="How every first descriptor starts; others are warned about.")
-    max_tokens: int = option(default=75, help="Longest caption that is trained without a warning, start and end not counted.", unit="tokens", validator=positive())
+    max_tokens: int = option(
+        default=75, help="Longest caption that is trained without a warning, start and end not counted.",
+        unit="tokens", validator=positive(),
+    )
     captioner: Choice | None = option(default=None, help="Drafts captions for images that have none.")
     transforms: tuple[Choice, ...] = option(default=(), help="Caption transforms, in order, drawn anew for every visit.")
 
@@ -82,15 +93,25 @@ class TrainTable:
     epochs: int = option(default=20, help="Number of epochs; each leaves a weight file.", validator=positive())
     batch_size: int = option(default=1, help="Images in one forward pass.", validator=positive())
     gradient_accumulation_steps: int = option(default=1, help="Forward passes for one optimizer step.", validator=positive())
-    mixed_precision: Literal["no", "bf16", "fp16"] = option(default="bf16", help="dtype of the forward and backward pass; adapter weights stay float32.")
-    gradient_checkpointing: bool = option(default=False, help="Recompute activations in the backward pass: less memory, about half a step slower.")
+    mixed_precision: Literal["no", "bf16", "fp16"] = option(
+        default="bf16", help="dtype of the forward and backward pass; adapter weights stay float32.",
+    )
+    gradient_checkpointing: bool = option(
+        default=False, help="Recompute activations in the backward pass: less memory, about half a step slower.",
+    )
     max_grad_norm: float = option(default=1.0, help="Gradients are scaled down to this norm; 0 leaves them.", validator=validators.ge(0))
     device: str = option(default="auto", help="``auto`` (cuda, mps, cpu in this order), or a torch device such as ``cuda:1``.")
     allow_tf32: bool = option(default=True, help="Let float32 matrix products use TF32 on CUDA.")
     threads: int = option(default=0, help="CPU threads of torch; 0 leaves torch's choice.", validator=validators.ge(0))
     log_every: int = option(default=10, help="Read metrics from the device every so many steps.", unit="steps", validator=positive())
-    checkpoint_every: int = option(default=0, help="Save what resuming needs every so many steps, besides every epoch's end; 0 for epochs only.", unit="steps", validator=validators.ge(0))
-    text_batch: int = option(default=64, help="Prompts that go through the text encoders at once when an epoch is encoded ahead.", validator=positive())
+    checkpoint_every: int = option(
+        default=0, help="Save what resuming needs every so many steps, besides every epoch's end; 0 for epochs only.",
+        unit="steps", validator=validators.ge(0),
+    )
+    text_batch: int = option(
+        default=64, help="Prompts that go through the text encoders at once when an epoch is encoded ahead.",
+        validator=positive(),
+    )
 
 
 @frozen
@@ -99,7 +120,10 @@ class GridTable:
 
     prompts: tuple[str, ...] = option(default=(), help="Prompts of the grid; none: the first descriptor's captions of three images.")
     epochs: tuple[int, ...] | Literal["all"] = option(default="all", help="Epochs in the grid.")
-    weights: tuple[float, ...] = option(default=(0.4, 0.6, 0.8, 1.0), help="Adapter weights in the grid; the column without LoRA is always there.", validator=validators.min_len(1))
+    weights: tuple[float, ...] = option(
+        default=(0.4, 0.6, 0.8, 1.0), help="Adapter weights in the grid; the column without LoRA is always there.",
+        validator=validators.min_len(1),
+    )
     seeds: tuple[int, ...] = option(default=(0,), help="Seeds of the grid.", validator=validators.min_len(1))
     negative: str = option(default="", help="Negative prompt.")
     sampler: Literal["euler", "euler-a", "ddim", "dpmpp-2m"] = option(default="euler-a", help="Sampler.")
