@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
 from attrs import field, frozen
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def _names(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
 
 
 @frozen(eq=False)
@@ -31,7 +35,7 @@ class Component:
     name: str = field()
     options: type[Any] = field()
     build: Callable[[Any], Any]
-    libraries: tuple[str, ...] = field(default=(), converter=tuple)
+    libraries: tuple[str, ...] = field(default=(), converter=_names)
     facts: Callable[..., Any] | None = None
 
     @name.validator

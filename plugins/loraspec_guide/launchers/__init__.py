@@ -1,0 +1,1 @@
+"""Launchers: where a run happens."""

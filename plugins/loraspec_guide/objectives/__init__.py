@@ -1,0 +1,1 @@
+"""Objectives: noise, timesteps, targets and weights of the loss."""

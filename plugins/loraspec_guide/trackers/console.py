@@ -1,0 +1,162 @@
+"""Progress for a person: a bar on a terminal, few plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from loraspec import hookimpl
+
+PHASES = {"prepare": "reading images", "encode": "encoding captions", "train": "training", "grid": "drawing the grid"}
+SHOWN = (("loss", "loss", "{:.4f}"), ("d_lr", "d*lr", "{:.2e}"), ("images_per_second", "images/s", "{:.2f}"))
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person reads it: ``42 s``, ``3:07``, ``2:15:00``."""
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02d}:{rest:02d}"
+    return f"{minutes}:{rest:02d}" if minutes else f"{rest} s"
+
+
+def metric_words(metrics: Mapping[str, float]) -> str:
+    """Return ``loss 0.0812 · d*lr 3.10e-04 · images/s 12.40`` for the metrics that are there."""
+    return " · ".join(f"{word} {form.format(metrics[key])}" for key, word, form in SHOWN if key in metrics)
+
+
+@define
+class _Phase:
+    """How far one phase is, and since when."""
+
+    done: int = 0
+    total: int = 0
+    first: int = 0
+    began: float = 0.0
+    told: float = 0.0
+
+    def left(self, now: float) -> str:
+        """Time left at the pace so far, or "" before there is one."""
+        made = self.done - self.first
+        if made <= 0 or self.done >= self.total:
+            return ""
+        return f"{duration((now - self.began) / made * (self.total - self.done))} left"
+
+
+@define(eq=False)
+class ConsoleTracker:
+    """Shows epoch, step, loss, d*lr, images/s and time left.
+
+    Attributes:
+        every: Seconds between two plain lines of one phase, where the output is no terminal; the end of an epoch always has its line.
+        console: Where to write; standard output when absent.
+        clock: Seconds that only grow.
+    """
+
+    every: float = 30.0
+    console: Console = field(factory=lambda: Console(highlight=False))
+    clock: Callable[[], float] = time.monotonic
+    _phases: dict[str, _Phase] = field(factory=dict)
+    _progress: Progress | None = None  # only on a terminal
+    _tasks: dict[str, TaskID] = field(factory=dict)
+    _metrics: dict[str, float] = field(factory=dict)
+    _epoch: int = 0
+    _epochs: int = 0
+
+    # -- what the run tells ---------------------------------------------------------------------------------------
+
+    @hookimpl
+    def loraspec_before_run(self, run: Any) -> None:
+        """Open the bar."""
+        self._epochs = run.plan.spec.train.epochs
+        if self.console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.description:<18}"), BarColumn(bar_width=28), TextColumn("{task.completed:>5.0f}/{task.total:<5.0f}"),
+                TextColumn("{task.fields[words]}", markup=False), console=self.console, refresh_per_second=5,
+            )
+            self._progress.start()
+
+    @hookimpl
+    def loraspec_on_progress(self, run: Any, phase: str, done: int, total: int) -> None:
+        """Move the bar of a phase."""
+        self._move(phase, done, total)
+
+    @hookimpl
+    def loraspec_on_message(self, run: Any, text: str, severity: str) -> None:
+        """Show what a person should read, above the bar."""
+        mark = "warning: " if severity == "warning" else ""
+        self._say(mark + text, style="yellow" if severity == "warning" else "")
+
+    @hookimpl
+    def loraspec_before_epoch(self, run: Any, epoch: int) -> None:
+        """Remember the epoch."""
+        self._epoch = epoch
+
+    @hookimpl
+    def loraspec_after_step(self, run: Any, step: int, metrics: Mapping[str, Any]) -> None:
+        """Move the training bar; metrics are on the device and stay there."""
+        self._move("train", step, run.total_steps)
+
+    def log(self, metrics: Mapping[str, float], *, step: int) -> None:
+        """Take plain metrics; they are shown with the next movement."""
+        self._metrics = dict(metrics)
+        if self._progress is not None and "train" in self._tasks:
+            self._progress.update(self._tasks["train"], words=self._words("train"))
+
+    @hookimpl
+    def loraspec_after_epoch(self, run: Any, epoch: int) -> None:
+        """Say that an epoch's file is there."""
+        if self._progress is None:
+            phase = self._phases.get("train", _Phase())
+            phase.told = self.clock()
+            self._say(f"epoch {epoch}/{self._epochs} saved · step {phase.done}/{phase.total}{self._tail('train')}")
+
+    @hookimpl
+    def loraspec_after_run(self, run: Any, outcome: str) -> None:
+        """Close the bar."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    # -- how it is shown ------------------------------------------------------------------------------------------
+
+    def _move(self, phase: str, done: int, total: int) -> None:
+        now = self.clock()
+        state = self._phases.get(phase)
+        if state is None or done < state.done or total != state.total:  # a phase begins, or begins again (encode, every epoch)
+            state = self._phases[phase] = _Phase(done, total, done, now, state.told if state else now - self.every)
+        state.done = done
+        if self._progress is not None:
+            self._draw(phase, state)
+        elif now - state.told >= self.every or (done == total and phase not in ("train", "encode")):
+            state.told = now
+            self._say(f"{PHASES.get(phase, phase)} {done}/{total}{self._tail(phase)}")
+
+    def _draw(self, phase: str, state: _Phase) -> None:
+        assert self._progress is not None
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(PHASES.get(phase, phase), total=state.total, words="")
+        title = f"epoch {self._epoch}/{self._epochs}" if phase == "train" else PHASES.get(phase, phase)
+        finished = phase == "encode" and state.done >= state.total  # comes back every epoch: shown only while it works
+        self._progress.update(
+            self._tasks[phase], completed=state.done, total=state.total, description=title, words=self._words(phase), visible=not finished
+        )
+
+    def _words(self, phase: str) -> str:
+        left = self._phases[phase].left(self.clock()) if phase in self._phases else ""
+        words = metric_words(self._metrics) if phase == "train" else ""
+        return " · ".join(part for part in (words, left) if part)
+
+    def _tail(self, phase: str) -> str:
+        words = self._words(phase)
+        return f" · {words}" if words else ""
+
+    def _say(self, text: str, *, style: str = "") -> None:
+        self.console.print(Text(text, style=style), soft_wrap=True)

@@ -1,0 +1,109 @@
+"""What a person sees of a run."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from loraspec_guide.trackers.console import ConsoleTracker, duration, metric_words
+from rich.console import Console
+
+from loraspec.engine.events import Events
+
+RUN: Any = SimpleNamespace(plan=SimpleNamespace(spec=SimpleNamespace(train=SimpleNamespace(epochs=2))), total_steps=20)
+METRICS = {"loss": 0.08123, "d_lr": 3.1e-4, "lr": 1.0, "images_per_second": 12.4, "epoch": 1.0}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def play(tracker: ConsoleTracker, clock: Clock) -> None:
+    """A run of two epochs of ten steps, a second each, as the engine tells it."""
+    hooks = listen(tracker)
+    hooks.loraspec_before_run(run=RUN)
+    for done in range(1, 5):
+        clock.now += 0.1
+        hooks.loraspec_on_progress(run=RUN, phase="prepare", done=done, total=4)
+    for epoch in (1, 2):
+        hooks.loraspec_before_epoch(run=RUN, epoch=epoch)
+        for done in (16, 32):
+            hooks.loraspec_on_progress(run=RUN, phase="encode", done=done, total=32)
+        for step in range(10 * epoch - 9, 10 * epoch + 1):
+            clock.now += 1
+            hooks.loraspec_after_step(run=RUN, step=step, metrics={"loss": object()})
+            if step % 5 == 0:
+                tracker.log(METRICS, step=step)
+        hooks.loraspec_after_epoch(run=RUN, epoch=epoch)
+    hooks.loraspec_on_message(run=RUN, text="2 captions [are] long", severity="warning")
+    for done in range(1, 4):
+        clock.now += 1
+        hooks.loraspec_on_progress(run=RUN, phase="grid", done=done, total=3)
+    hooks.loraspec_after_run(run=RUN, outcome="done")
+
+
+def listen(tracker: ConsoleTracker) -> Any:
+    """Register as the engine does: shielded, where any failure would mute it."""
+    complaints: list[str] = []
+    events = Events(complaints.append)
+    events.register([("console", tracker, True)])
+    assert not complaints
+    return events.hook
+
+
+def output(every: float, *, terminal: bool) -> tuple[str, ConsoleTracker]:
+    clock = Clock()
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=140, highlight=False, color_system=None)
+    tracker = ConsoleTracker(every=every, console=console, clock=clock)
+    play(tracker, clock)
+    return console.file.getvalue(), tracker  # type: ignore[attr-defined]
+
+
+def test_plain_lines_are_few_and_say_everything() -> None:
+    """No terminal: one line when a phase begins and ends, one an epoch, metrics and time left in it."""
+    lines = output(60.0, terminal=False)[0].splitlines()
+    assert lines == [
+        "reading images 1/4",
+        "reading images 4/4",
+        "encoding captions 16/32",
+        "training 1/20",
+        "epoch 1/2 saved · step 10/20 · loss 0.0812 · d*lr 3.10e-04 · images/s 12.40 · 10 s left",
+        "epoch 2/2 saved · step 20/20 · loss 0.0812 · d*lr 3.10e-04 · images/s 12.40",
+        "warning: 2 captions [are] long",
+        "drawing the grid 1/3",
+        "drawing the grid 3/3",
+    ]
+
+
+def test_plain_lines_keep_their_distance() -> None:
+    """With a line every four seconds, training has about five, not twenty, and none twice."""
+    lines = output(4.0, terminal=False)[0].splitlines()
+    training = [line for line in lines if line.startswith("training")]
+    assert 4 <= len(training) <= 5
+    assert len(set(training)) == len(training)
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    """Epoch, step, loss, d*lr and images/s stand beside the bar; messages pass above it, untouched by markup."""
+    shown, tracker = output(60.0, terminal=True)
+    for part in ("epoch 2/2", "20/20", "loss 0.0812", "d*lr 3.10e-04", "images/s 12.40", "drawing the grid", "2 captions [are] long"):
+        assert part in shown
+    assert tracker._progress is None
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (42, "42 s"), (187, "3:07"), (8100, "2:15:00"), (-1, "0 s")])
+def test_duration_reads_well(seconds: float, text: str) -> None:
+    """Seconds, minutes, hours."""
+    assert duration(seconds) == text
+
+
+def test_metric_words_show_what_is_there() -> None:
+    """A metric that an objective or engine does not give is left out."""
+    assert metric_words({"loss": 0.5}) == "loss 0.5000"
+    assert metric_words({}) == ""
