@@ -251,8 +251,10 @@ def _extension_namespaces(candidates: list[Plugin]) -> tuple[list[Plugin], list[
                 for namespace in offered:
                     _check_namespace(plugin, namespace)
                 _manager([*namespaces, *offered])
+            except (PluginError, pluggy.PluginValidationError) as error:
+                plugin, offered = plugin.broken(" ".join(str(error).split())), []
             except (Exception, SystemExit) as error:
-                plugin, offered = plugin.broken(str(error) if isinstance(error, PluginError) else error), []
+                plugin, offered = plugin.broken(error), []
         checked.append(plugin)
         namespaces += offered
     return checked, namespaces
@@ -276,7 +278,7 @@ def _checked(plugin: Plugin, namespaces: Sequence[Any], known: set[str]) -> Plug
     probe = _manager(namespaces)
     try:
         probe.register(plugin.module, name=plugin.name)
-    except Exception as error:
+    except (pluggy.PluginValidationError, ValueError) as error:
         return plugin.broken(" ".join(str(error).split()))
     for caller in probe.get_hookcallers(plugin.module) or ():
         for implementation in caller.get_hookimpls():

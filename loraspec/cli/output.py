@@ -1,0 +1,82 @@
+"""How commands write: problems as lines, tables that fit a terminal and stay whole in a pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from loraspec.errors import Problem
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def spec_argument(function: Function) -> Function:
+    """Add the argument ``SPEC``."""
+    return click.argument("spec", type=click.Path(path_type=Path))(function)
+
+
+def overlay_options(function: Function) -> Function:
+    """Add ``--profile`` and ``--set``, given to the function as ``profiles`` and ``sets``."""
+    sets = click.option("--set", "-s", "sets", multiple=True, metavar="KEY=VALUE", help="Set one value, such as adapter.rank=32; repeatable.")
+    profiles = click.option("--profile", "-p", "profiles", multiple=True, metavar="NAME", help="Apply a profile of the spec; repeatable, in order.")
+    return profiles(sets(function))
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 error`` or ``2 errors``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def echo_problems(problems: Sequence[Problem]) -> None:
+    """Write problems to stderr, one line each with its hint below, and count them at the end."""
+    for problem in problems:
+        place = ":".join([problem.file, *(str(n) for n in (problem.line, problem.column) if n)])
+        warning = problem.severity == "warning"
+        message = (click.style("warning: ", fg="yellow") if warning else "") + problem.message
+        parts = (click.style(place, bold=True) if place else "", click.style(problem.path, fg="cyan") if problem.path else "", message)
+        click.echo("  ".join(part for part in parts if part), err=True)
+        if problem.hint:
+            click.echo(f"    {click.style('hint:', dim=True)} {problem.hint}", err=True)
+    errors = sum(problem.severity != "warning" for problem in problems)
+    warnings = len(problems) - errors
+    if len(problems) > 1:
+        counted = [plural(errors, "error")] * bool(errors) + [plural(warnings, "warning")] * bool(warnings)
+        click.echo(", ".join(counted), err=True)
+
+
+def width() -> int:
+    """Return how many columns a line may have: the terminal's, COLUMNS, or (in a pipe) as many as it takes."""
+    if os.environ.get("COLUMNS", "").isdigit():
+        return max(40, int(os.environ["COLUMNS"]))
+    if not sys.stdout.isatty():
+        return 100_000
+    import shutil
+
+    return max(40, shutil.get_terminal_size().columns)
+
+
+def table(rows: Iterable[Sequence[str]], headings: Sequence[str] = (), *, indent: int = 0, styles: Sequence[str] = ()) -> str:
+    """Lay rows out in columns; only the last column wraps, between words."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    console = Console(width=width(), force_terminal=colour, no_color=not colour, color_system="standard" if colour else None, highlight=False)
+    grid = Table(box=None, show_header=bool(headings), pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    rows = [tuple(row) for row in rows]
+    for number in range(len(headings) or len(rows[0])):
+        last = number == (len(headings) or len(rows[0])) - 1
+        style = styles[number] if number < len(styles) else ""
+        grid.add_column(Text(headings[number]) if headings else "", style=style, no_wrap=not last, overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    with console.capture() as capture:
+        console.print(Padding(grid, (0, 0, 0, indent)) if indent else grid)
+    return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n"))

@@ -1,0 +1,53 @@
+"""``loraspec resume``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from loraspec.cli.run import carry_out
+from loraspec.errors import Problem, SpecError
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+def command(folder: Path) -> int:
+    """Continue a run that was stopped or killed; RUN is its folder, or "last"."""
+    from loraspec.engine.folder import RunFolder
+    from loraspec.plan import resolve
+
+    folder = newest() if str(folder) == "last" else folder
+    facts = RunFolder(folder).facts
+    if not facts:
+        raise SpecError(f"{folder} holds no run: there is no run.json")
+    spec = folder / facts["spec"]
+    if not spec.is_file():
+        raise SpecError(f"{folder}: its spec was {facts['spec']!r} as seen from there, and is gone; the run's own copy is {folder / 'spec.toml'}")
+    plan = resolve(Path(click.format_filename(_short(spec))), profiles=facts["profiles"], sets=facts["sets"])
+    if plan.spec_hash != facts["spec_hash"]:
+        raise SpecError([
+            Problem(
+                "", f"{_short(spec)} has changed since {folder} was started (hash {facts['spec_hash'][:12]}, now {plan.spec_hash[:12]})",
+                hint=f"compare it with {folder / 'spec.toml'}; `loraspec run {_short(spec)}` starts the changed spec in a folder of its own",
+            )
+        ])
+    return carry_out(plan, folder, {key: facts[key] for key in ("spec", "profiles", "sets")})
+
+
+def _short(path: Path) -> Path:
+    """Return a path relative to the working directory when it lies below it."""
+    whole = path.resolve()
+    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
+
+
+def newest(root: Path = Path("runs")) -> Path:
+    """Return the run under ``runs/`` that was touched last.
+
+    Raises:
+        SpecError: There is none.
+    """
+    found = sorted(root.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise SpecError("there is no run under runs/; name a run's folder")
+    return found[-1].parent
