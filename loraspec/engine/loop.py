@@ -14,14 +14,14 @@ from loraspec.engine.text import Encodings, LiveEncodings
 
 if TYPE_CHECKING:
     from loraspec.engine.run import Run
-    from loraspec.plan import Step
+    from loraspec.dataplan import Step
 
 
 def train(run: Run, latents: Mapping[str, Latents]) -> None:
     """Train the adapter of ``run`` until its epochs are done, a callback stops it, or it is interrupted."""
     encodings = LiveEncodings(run) if run.trains_text else Encodings(run)
     for epoch in range(run.epoch_of_next_step(), run.plan.spec.train.epochs + 1):
-        steps = run.plan.data.steps(epoch)
+        steps = run.data.steps(epoch)
         run.hooks.loraspec_before_epoch(run=run, epoch=epoch)
         encodings.encode_epoch(steps)
         for step in steps:

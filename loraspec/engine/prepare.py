@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from loraspec.engine.cache import LatentCache, cache_root, latent_key
-from loraspec.engine.store import write_bytes, write_lines
+from loraspec.engine.store import append_line, read_lines, write_bytes, write_lines
 from loraspec.errors import Problem, SpecError
 from loraspec.images import decode
-from loraspec.plan import PlacedSample
+from loraspec.dataplan import PlacedSample
 
 if TYPE_CHECKING:
     from loraspec.engine.run import Run
@@ -57,7 +57,8 @@ def prepare(run: Run) -> dict[str, Latents]:
     Raises:
         SpecError: Images that cannot be read after all; every one is named.
     """
-    data = run.plan.data
+    draft_captions(run)
+    data = run.data
     everything = [(placed, False) for placed in data.images] + [(placed, True) for placed in data.heldout]
     cache = LatentCache(cache_root())
     content = run.family.content()["vae"]
@@ -102,6 +103,26 @@ def prepare(run: Run) -> dict[str, Latents]:
     return latents
 
 
+def draft_captions(run: Run) -> None:
+    """Let the captioner write the captions that are missing; drafts of an earlier start are kept as they were."""
+    missing = [placed for placed in (*run.data.images, *run.data.heldout) if placed.sample.caption is None]
+    if not missing or run.captioner is None:
+        return
+    known = {row["key"]: row for row in read_lines(run.folder / "drafts.jsonl")}
+    for number, placed in enumerate(missing, 1):
+        run.check_interrupt()
+        encoded = placed.sample.read()
+        sha256 = hashlib.sha256(encoded).hexdigest()
+        row = known.get(placed.sample.key)
+        if row is None or row["sha256"] != sha256:
+            text = run.captioner.caption(decode(encoded), sample=placed.sample, style_tag=run.plan.spec.captions.style_tag)
+            row = {"key": placed.sample.key, "sha256": sha256, "caption": text}
+            append_line(run.folder / "drafts.jsonl", row)
+        run.drafts[placed.sample.key] = row["caption"]
+        run.progress("caption", number, len(missing))
+    run.data = run.data.with_captions(run.drafts)
+
+
 def _thumbnail(run: Run, image: Image.Image, sha256: str) -> str:
     small = image.copy()
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
@@ -125,8 +146,8 @@ def _row(run: Run, placed: PlacedSample, encoded: bytes, *, heldout: bool, thumb
         "crop": list(place["crop"]),
         "rights": sample.rights,
         "credits": sample.credits,
-        "caption": run.plan.data.raw_captions[sample.key],
-        "caption_state": "drafted" if sample.caption is None else "found",
+        "caption": sample.caption,
+        "caption_state": "drafted" if sample.key in run.drafts else "found",
         "heldout": heldout,
         "thumb": thumb,
     }

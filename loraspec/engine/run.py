@@ -44,6 +44,8 @@ class Run:
         self.interrupts = interrupts
         self.events = Events(lambda text: self.say(text, severity="warning"))
         self.hooks = self.events.hook
+        self.data = plan.data
+        self.drafts: dict[str, str] = {}
         self.total_steps: int = plan.data.total_steps
         self.placements: dict[str, Placement] = {placed.sample.key: placed.placement for placed in plan.data.images}
         self.manifest: list[dict[str, Any]] = []
@@ -152,7 +154,7 @@ class Run:
 
     def epoch_of_next_step(self) -> int:
         """Return the epoch (from 1) to go on with: the last one again when its steps are done but it is not committed."""
-        whole, rest = divmod(self.step, self.plan.data.steps_per_epoch)
+        whole, rest = divmod(self.step, self.data.steps_per_epoch)
         return whole if whole and not rest and whole not in self.epochs_done else whole + 1
 
     def clip_gradients(self) -> Tensor:
@@ -168,7 +170,7 @@ class Run:
 
     def logs_at(self, step: int) -> bool:
         """Whether metrics are read after this step."""
-        return step % self.plan.spec.train.log_every == 0 or step % self.plan.data.steps_per_epoch == 0
+        return step % self.plan.spec.train.log_every == 0 or step % self.data.steps_per_epoch == 0
 
     def log(self) -> None:
         """Read the metrics of the steps since the last call: the only wait for the device.
@@ -194,7 +196,7 @@ class Run:
             "lr": float(group["lr"]),
             "d_lr": float(group.get("d", 1.0)) * float(group["lr"]),
             "images_per_second": sum(samples for _, samples, _ in pending) / max(seconds, 1e-9),
-            "epoch": float((self.step - 1) // self.plan.data.steps_per_epoch + 1),
+            "epoch": float((self.step - 1) // self.data.steps_per_epoch + 1),
         }
         for name, tracker in self.trackers:
             if name not in self.events.muted:

@@ -125,3 +125,16 @@ def append_line(path: Path, value: Mapping[str, Any]) -> None:
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write a JSON Lines file atomically."""
     write_bytes(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode())
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a JSON Lines file; [] when it is absent; a last line that was cut off is left out."""
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from loraspec.contracts import Visit
-from loraspec.plan import Step
+from loraspec.dataplan import Step
 
 if TYPE_CHECKING:
     from loraspec.engine.run import Run
@@ -26,7 +26,7 @@ class Encodings:
     def encode_epoch(self, steps: Sequence[Step]) -> None:
         """Encode what the epoch's captions need and forget the rest."""
         run = self._run
-        captions = sorted({run.plan.data.caption(visit) for step in steps for part in step.micro_batches for visit in part})
+        captions = sorted({run.data.caption(visit) for step in steps for part in step.micro_batches for visit in part})
         tokens = run.family.tokenize(captions)
         self._of_caption = {caption: row.tobytes() for caption, row in zip(captions, tokens, strict=True)}
         rows = {row.tobytes(): row for row in tokens}
@@ -49,7 +49,7 @@ class Encodings:
 
     def of(self, visits: Sequence[Visit]) -> dict[str, Tensor]:
         """Return the encoded captions of visits, stacked, on the device."""
-        data, device = self._run.plan.data, self._run.precision.device
+        data, device = self._run.data, self._run.precision.device
         parts = [self._by_tokens[self._of_caption[data.caption(visit)]] for visit in visits]
         return {name: torch.stack([part[name] for part in parts]).to(device, non_blocking=True) for name in parts[0]}
 
@@ -64,5 +64,5 @@ class LiveEncodings(Encodings):
     def of(self, visits: Sequence[Visit]) -> dict[str, Tensor]:
         """Encode now, with gradient."""
         run = self._run
-        ids = torch.from_numpy(run.family.tokenize([run.plan.data.caption(visit) for visit in visits]))
+        ids = torch.from_numpy(run.family.tokenize([run.data.caption(visit) for visit in visits]))
         return dict(run.family.encode_tokens(ids.to(run.precision.device)))

@@ -1,0 +1,63 @@
+"""The run's folder."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from loraspec.engine.folder import Interrupts, RunFolder, held
+from loraspec.engine.store import write_bytes
+from loraspec.errors import RunError, Stopped
+
+
+def test_held_tells_who_holds_it(tmp_path):
+    """A second process is told the first one's number, and gets the folder once the first is gone."""
+    code = "import sys, pathlib\nfrom loraspec.engine.folder import held\nwith held(pathlib.Path(sys.argv[1])):\n    print('in', flush=True); sys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "in\n"
+
+    with pytest.raises(RunError, match=f"pid {child.pid}"), held(tmp_path):
+        pass
+    child.kill()
+    child.wait()
+    with held(tmp_path):
+        assert (tmp_path / ".held").read_text() == str(os.getpid())
+
+
+def test_epoch_file_is_checked_against_the_index(tmp_path):
+    """A changed epoch file is not used."""
+    files = RunFolder(tmp_path)
+    sha256 = write_bytes(tmp_path / "epochs" / "a.safetensors", b"weights")
+    files.commit_index({"epoch": 1, "files": [{"path": "a.safetensors", "sha256": sha256}]})
+    assert files.epoch_file(1).name == "a.safetensors"
+
+    (tmp_path / "epochs" / "a.safetensors").write_bytes(b"weightz")
+
+    with pytest.raises(RunError, match="differs"):
+        files.epoch_file(1)
+    with pytest.raises(RunError, match="epoch 2 is not committed"):
+        files.epoch_file(2)
+
+
+def test_commit_index_replaces_an_epoch_and_keeps_order(tmp_path):
+    """An epoch that is done again has one entry."""
+    files = RunFolder(tmp_path)
+    for epoch, loss in ((2, 0.2), (1, 0.1), (2, 0.3)):
+        files.commit_index({"epoch": epoch, "loss": loss})
+
+    assert files.index == [{"epoch": 1, "loss": 0.1}, {"epoch": 2, "loss": 0.3}]
+
+
+def test_interrupts_turn_a_signal_into_a_request():
+    """SIGTERM is remembered, not obeyed at once; afterwards the old handler is back."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    with Interrupts() as interrupts:
+        interrupts.check()
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Stopped, match="SIGTERM"):
+            interrupts.check()
+
+    assert signal.getsignal(signal.SIGTERM) is before
