@@ -26,7 +26,7 @@ test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 bench: install
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -m ""
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable
 
 docs: install
 	$(BIN)/python -m loraspec.cli.docs
