@@ -1,0 +1,90 @@
+"""From stage tables to checked components: look each ``use`` up in the catalog, read its options, say all that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from loraspec.catalog import ComponentError
+from loraspec.errors import PluginError, Problem
+from loraspec.plugins import missing_requirements
+from loraspec.spec.convert import options_of
+from loraspec.stages import STAGES, Stage
+
+if TYPE_CHECKING:
+    from loraspec.catalog import Catalog, Entry
+    from loraspec.spec.schema import Choice, Spec
+
+
+@frozen(eq=False)
+class ResolvedStage:
+    """One component chosen by a spec: the catalog's entry and its checked options.
+
+    ``path`` is its place in the spec (``optimizer``, ``captions.transforms[1]``), for problems of ``check_plan``.
+    """
+
+    stage: str
+    entry: Entry  # plugin, distribution, version, component
+    options: Any  # instance of entry.component.options
+    path: str = ""
+
+
+def choose(
+    choices: Sequence[tuple[Stage, str, Choice]], catalog: Catalog
+) -> tuple[dict[str, tuple[ResolvedStage, ...]], list[Problem]]:
+    """Resolve (stage, path, choice) triples; every stage is a key of the result, in pipeline order."""
+    chosen: dict[str, tuple[ResolvedStage, ...]] = {stage.name: () for stage in STAGES}
+    problems: list[Problem] = []
+    for stage, path, choice in choices:
+        try:
+            entry = catalog.find(stage.name, choice.use)
+            options, wrong = options_of(entry.component.options, choice.options, path)
+        except ComponentError as error:
+            problems.append(Problem(f"{path}.use", error.message, error.hint))
+            continue
+        except PluginError as error:
+            problems.append(Problem(f"{path}.use", f"component {choice.use!r} is broken: {error}"))
+            continue
+        problems += wrong
+        if options is not None:
+            chosen[stage.name] += (ResolvedStage(stage.name, entry, options, path),)
+    return chosen, problems
+
+
+def requirements(value: Any) -> Iterator[Problem]:
+    """Yield a problem for each requirement of the key ``requires`` that is not met; its hint is the ``pip install`` line."""
+    texts = _texts(value)
+    for text, message, hint in missing_requirements(texts):
+        yield Problem(f"requires[{texts.index(text)}]", message, hint)
+
+
+def plugin_files(value: Any, folder: Path) -> tuple[list[Path], list[Problem]]:
+    """Return the files that the key ``plugins`` names (relative to the spec's folder), and a problem for each that is not there."""
+    found: list[Path] = []
+    problems: list[Problem] = []
+    for number, name in enumerate(_texts(value)):
+        path = (folder / name).resolve()
+        if path.suffix == ".py" and path.is_file():
+            found.append(path)
+        else:
+            problems.append(Problem(f"plugins[{number}]", f"no Python file {name!r} beside the spec"))
+    return found, problems
+
+
+def spec_warnings(spec: Spec, stages: Mapping[str, Sequence[ResolvedStage]]) -> Iterator[Problem]:
+    """Yield what is allowed and rarely meant."""
+    for stage in stages["data_source"]:
+        if not getattr(stage.options, "rights", "declared"):
+            hint = 'rights = "own", "licensed" or "public-domain"; and credits = "who is to be named"'
+            yield Problem(f"{stage.path}.rights", "does not say with which right these images are used", hint, severity="warning")
+    tag, prompts = spec.captions.style_tag, spec.grid.prompts
+    if tag and prompts and not any(tag.casefold() in prompt.casefold() for prompt in prompts):
+        hint = "the style is learnt together with its tag"
+        yield Problem("grid.prompts", f"no prompt holds the style tag {tag!r}", hint, severity="warning")
+
+
+def _texts(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, (list, tuple)) else []

@@ -1,0 +1,254 @@
+"""The data of a plan: images in buckets, the exact visits of every epoch, and their captions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from attrs import evolve, field, frozen
+
+from loraspec.buckets import BucketRule
+from loraspec.captions import Pipeline, join, split
+from loraspec.errors import Problem, SpecError
+from loraspec.randomness import sort_key
+from loraspec.values import Placement, Sample, Visit
+
+
+@frozen(eq=False)
+class PlacedSample:
+    """A training image with its bucket; ``sample.caption`` is the caption as found (or drafted).
+
+    ``source`` is the index of its data source in the spec.
+    """
+
+    sample: Sample
+    placement: Placement
+    source: int = 0
+
+    @property
+    def key(self) -> str:
+        """The sample's key."""
+        return self.sample.key
+
+    @property
+    def bucket(self) -> tuple[int, int]:
+        """(width, height) of the bucket, px."""
+        return self.placement.width, self.placement.height
+
+
+@frozen(eq=False)
+class Bucket:
+    """One size of training images, px, and the images that have it, sorted by key."""
+
+    width: int
+    height: int
+    images: tuple[PlacedSample, ...]
+
+
+@frozen(eq=False)
+class Step:
+    """One optimizer step: its visits (one bucket), split into micro-batches of at most ``batch_size``."""
+
+    epoch: int
+    index: int  # global, from 1
+    micro_batches: tuple[tuple[Visit, ...], ...]
+
+    @property
+    def visits(self) -> tuple[Visit, ...]:
+        """All visits, in order."""
+        return tuple(visit for batch in self.micro_batches for visit in batch)
+
+
+@frozen(eq=False)
+class DataPlan:
+    """What is trained on, when, and with which caption: a pure function of the spec, the seed and the images.
+
+    Attributes:
+        images: Training images sorted by key, held-out ones removed.
+        heldout: Images that are never trained on, sorted by key.
+        pipeline: The caption transforms.
+        rule: How buckets are made.
+        seed, repeats, epochs, batch_size, accumulation: As in the spec.
+        problems: Warnings, located.
+    """
+
+    images: tuple[PlacedSample, ...]
+    heldout: tuple[PlacedSample, ...]
+    pipeline: Pipeline
+    rule: BucketRule
+    seed: int
+    repeats: int
+    epochs: int
+    batch_size: int
+    accumulation: int
+    problems: tuple[Problem, ...] = ()
+    _digests: dict[str, str] = field(init=False, factory=dict)
+
+    @cached_property
+    def by_key(self) -> Mapping[str, PlacedSample]:
+        """Every image by key, held-out ones too."""
+        return {placed.key: placed for placed in (*self.images, *self.heldout)}
+
+    @cached_property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """The buckets that have images, sorted by width, then height."""
+        found: dict[tuple[int, int], list[PlacedSample]] = defaultdict(list)
+        for placed in self.images:
+            found[placed.bucket].append(placed)
+        return tuple(Bucket(*size, tuple(found[size])) for size in sorted(found))
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def samples_per_epoch(self) -> int:
+        """Visits of one epoch."""
+        return len(self.images) * self.repeats
+
+    @property
+    def visits_per_step(self) -> int:
+        """Visits of a full step."""
+        return self.batch_size * self.accumulation
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """Sum over buckets of ceil(images x repeats / (batch size x accumulation)): partial steps are kept."""
+        return sum(-(-len(bucket.images) * self.repeats // self.visits_per_step) for bucket in self.buckets)
+
+    @cached_property
+    def batches_per_epoch(self) -> int:
+        """Forward passes of one epoch."""
+        full, batch = self.visits_per_step, self.batch_size
+        visits = [len(bucket.images) * self.repeats for bucket in self.buckets]
+        return sum(count // full * self.accumulation + -(-(count % full) // batch) for count in visits)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.steps_per_epoch * self.epochs
+
+    def steps(self, epoch: int) -> tuple[Step, ...]:
+        """Return the steps of one epoch (from 1), in the order in which they are trained.
+
+        In each bucket the visits are sorted by a hash of (seed, epoch, key, repeat) and cut into steps; then all steps
+        are sorted by a hash of (seed, epoch, bucket, index in the bucket). Batch size 4 and batch size 2 with two
+        accumulation steps therefore see the same images in the same steps.
+        """
+        found: list[tuple[tuple[int, int, int, int], tuple[tuple[Visit, ...], ...]]] = []
+        for bucket in self.buckets:
+            visits = [Visit(epoch, placed.key, repeat) for placed in bucket.images for repeat in range(self.repeats)]
+            visits.sort(key=lambda visit: (sort_key(self.seed, "order", *visit.index), visit.key, visit.repeat))
+            for number, start in enumerate(range(0, len(visits), self.visits_per_step)):
+                part = visits[start : start + self.visits_per_step]
+                micro = tuple(tuple(part[at : at + self.batch_size]) for at in range(0, len(part), self.batch_size))
+                turn = sort_key(self.seed, "batch", epoch, bucket.width, bucket.height, number)
+                found.append(((turn, bucket.width, bucket.height, number), micro))
+        before = (epoch - 1) * self.steps_per_epoch
+        found.sort(key=lambda item: item[0])
+        return tuple(Step(epoch, before + number, micro) for number, (_, micro) in enumerate(found, start=1))
+
+    def order_digest(self, epoch: int) -> str:
+        """Return the sha256 of an epoch's visits and captions in order: integers and text, so the same on every machine."""
+        digest = hashlib.sha256()
+        for step in self.steps(epoch):
+            for batch in step.micro_batches:
+                line = [[visit.key, visit.repeat, self.caption(visit) if self.captioned(visit.key) else None] for visit in batch]
+                digest.update(json.dumps([step.index, line], ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n")
+        return digest.hexdigest()
+
+    # -- captions ------------------------------------------------------------------------------------------------------
+
+    @property
+    def raw_captions(self) -> Mapping[str, str | None]:
+        """The caption of every training image as found; None where the captioner will draft one."""
+        return {placed.key: placed.sample.caption for placed in self.images}
+
+    @property
+    def undrafted(self) -> tuple[str, ...]:
+        """Keys of training images that have no caption yet."""
+        return tuple(placed.key for placed in self.images if placed.sample.caption is None)
+
+    def captioned(self, key: str) -> bool:
+        """True when the image has a caption."""
+        return self.by_key[key].sample.caption is not None
+
+    def caption(self, visit: Visit) -> str:
+        """Return the exact caption of one visit.
+
+        Raises:
+            SpecError: The image has no caption yet (see ``with_captions``).
+        """
+        sample = self.by_key[visit.key].sample
+        if sample.caption is None:
+            raise SpecError([Problem(visit.key, "no caption yet: the captioner drafts it when the run starts")])
+        return self.pipeline(sample, visit)
+
+    def settled_caption(self, key: str) -> str:
+        """Return an image's caption after the transforms that draw nothing: what grid prompts are made of."""
+        return join(self.pipeline.settled(self.by_key[key].sample), self.pipeline.separator)
+
+    def first_descriptor(self, key: str) -> str:
+        """Return the first descriptor of an image's caption as found, or ""."""
+        return next(iter(split(self.by_key[key].sample.caption or "", self.pipeline.separator)), "")
+
+    def captions(self, epoch: int) -> Iterator[tuple[Step, Visit, str]]:
+        """Yield the captions of one epoch in the order of its steps; images without a caption yet are left out."""
+        for step in self.steps(epoch):
+            for visit in step.visits:
+                if self.captioned(visit.key):
+                    yield step, visit, self.caption(visit)
+
+    @cached_property
+    def _texts(self) -> tuple[int, int]:
+        """(distinct caption texts of the whole run, most of one epoch)."""
+        if self.pipeline.deterministic:
+            count = len({self.settled_caption(placed.key) for placed in self.images if self.captioned(placed.key)})
+            return count, count
+        every: set[str] = set()
+        most = 0
+        for epoch in range(1, self.epochs + 1):
+            visits = (Visit(epoch, p.key, repeat) for p in self.images if self.captioned(p.key) for repeat in range(self.repeats))
+            texts = {self.caption(visit) for visit in visits}
+            most = max(most, len(texts))
+            every |= texts
+        return len(every), most
+
+    @property
+    def distinct_captions(self) -> int:
+        """Distinct caption texts over all epochs: how many embeddings are needed in all."""
+        return self._texts[0]
+
+    @property
+    def distinct_captions_of_an_epoch(self) -> int:
+        """Distinct caption texts of the epoch that has most: how many embeddings are kept at a time."""
+        return self._texts[1]
+
+    def with_captions(self, drafts: Mapping[str, str]) -> DataPlan:
+        """Return the same data with drafted captions filled in where there were none."""
+
+        def fill(placed: PlacedSample) -> PlacedSample:
+            if placed.sample.caption is not None or placed.key not in drafts:
+                return placed
+            return evolve(placed, sample=evolve(placed.sample, caption=drafts[placed.key]))
+
+        return evolve(self, images=tuple(map(fill, self.images)), heldout=tuple(map(fill, self.heldout)))
+
+    # -- content -------------------------------------------------------------------------------------------------------
+
+    def digest(self, key: str) -> str:
+        """Return the sha256 of an image's bytes (read once)."""
+        if key not in self._digests:
+            self._digests[key] = hashlib.sha256(self.by_key[key].sample.read()).hexdigest()
+        return self._digests[key]
+
+    @cached_property
+    def distinct_latents(self) -> int:
+        """Distinct (image bytes, placement) pairs: how many latents are encoded."""
+        return len({(self.digest(placed.key), placed.placement) for placed in self.images})
+
+
+def draw_heldout(keys: list[str], count: int, seed: int) -> frozenset[str]:
+    """Return ``count`` keys drawn by hash: adding an image never exchanges more than one of them."""
+    return frozenset(sorted(keys, key=lambda key: (sort_key(seed, "heldout", key), key))[:count])

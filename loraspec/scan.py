@@ -1,0 +1,167 @@
+"""From data sources to a ``DataPlan``: find the images, place them, and say everything that is wrong, all together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from loraspec.buckets import BucketRule, TooSmallError, place
+from loraspec.captions import Pipeline, split
+from loraspec.dataplan import DataPlan, PlacedSample, draw_heldout
+from loraspec.errors import EnvironmentMissing, Problem, SpecError
+from loraspec.values import Sample
+
+if TYPE_CHECKING:
+    from loraspec.plan import Plan
+
+SHOWN = 8  # names in one message; the rest is counted
+
+
+def names(keys: Iterable[str], shown: int = SHOWN) -> str:
+    """Return keys as one text, the first ``shown`` in full: ``a.png, b.png and 3 more``."""
+    listed = sorted(keys)
+    rest = len(listed) - shown
+    return ", ".join(listed[:shown]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def rule_of(plan: Plan) -> BucketRule:
+    """Return the plan's rule for buckets."""
+    data = plan.spec.data
+    return BucketRule(data.resolution, data.buckets.step, data.buckets.min, data.buckets.max, data.buckets.upscale)
+
+
+def gather(plan: Plan) -> DataPlan:
+    """Scan the sources of a plan, place every image and check the captions.
+
+    Raises:
+        EnvironmentMissing: A source's data is not there; says what may be run meanwhile.
+        SpecError: Every bad image, missing caption and too small image.
+    """
+    found, problems = _scan(plan)
+    placed: list[PlacedSample] = []
+    for source, sample in found:
+        try:
+            placed.append(_place(plan, source, sample))
+        except TooSmallError as error:
+            hint = "take it out, find a larger one, or set data.buckets.upscale = true"
+            problems.append(plan.placed(Problem(sample.key, str(error), hint), f"data.sources[{source}]"))
+    placed.sort(key=lambda item: item.key)
+    if not found and not any(problem.severity == "error" for problem in problems):
+        problems.append(plan.placed(Problem("data.sources", "the sources hold no image")))
+    problems += _captions_missing(plan, placed)
+    count = plan.spec.grid.heldout
+    if found and count >= len(placed):
+        problems.append(plan.placed(Problem("grid.heldout", f"{count} of {len(placed)} images held out leaves none to train on")))
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise SpecError(errors)
+    away = draw_heldout([item.key for item in placed], count, plan.spec.run.seed)
+    train = plan.spec.train
+    data = DataPlan(
+        images=tuple(item for item in placed if item.key not in away),
+        heldout=tuple(item for item in placed if item.key in away),
+        pipeline=Pipeline(plan.built("caption_transform"), plan.spec.captions.separator, plan.context.rng),
+        rule=rule_of(plan),
+        seed=plan.spec.run.seed,
+        repeats=plan.spec.data.repeats,
+        epochs=train.epochs,
+        batch_size=train.batch_size,
+        accumulation=train.gradient_accumulation_steps,
+    )
+    return evolve(data, problems=tuple(problems + _warnings(plan, data)))
+
+
+def _scan(plan: Plan) -> tuple[list[tuple[int, Sample]], list[Problem]]:
+    """Return (source, sample) pairs with their final keys, and the sources' problems."""
+    found: list[tuple[int, Sample]] = []
+    problems: list[Problem] = []
+    missing: list[EnvironmentMissing] = []
+    sources = plan.built("data_source")
+    for number, source in enumerate(sources):
+        where = f"data.sources[{number}]"
+        prefix = f"{number + 1}/" if len(sources) > 1 else ""
+        try:
+            scan = source.scan(plan.context)
+        except EnvironmentMissing as error:
+            missing.append(error)
+            continue
+        found += [(number, evolve(sample, key=prefix + sample.key)) for sample in scan.samples]
+        for problem in scan.problems:
+            # A source says the name of an image; keys of its own table already are places in the spec.
+            path = prefix + problem.path if problem.path else where
+            problems.append(plan.placed(evolve(problem, path=path), where))
+    if missing:
+        lines = [str(error) for error in missing]
+        raise EnvironmentMissing("\n".join(lines), hint=plan.meanwhile("data"))
+    seen: dict[str, int] = {}
+    for number, sample in found:
+        if sample.key in seen:
+            problems.append(plan.placed(Problem(sample.key, "a data source gives two images this name"), f"data.sources[{number}]"))
+        seen[sample.key] = number
+    return found, problems
+
+
+def _place(plan: Plan, source: int, sample: Sample) -> PlacedSample:
+    width, height = sample.width, sample.height
+    for transform in plan.built("image_transform"):
+        width, height = transform.size(width, height)
+    placement = place(width, height, rule_of(plan), original=(sample.width, sample.height))
+    return PlacedSample(sample, placement, source)
+
+
+def _captions_missing(plan: Plan, placed: list[PlacedSample]) -> list[Problem]:
+    """Name every image without a caption, per source, unless a captioner will draft them; and every empty caption."""
+    problems: list[Problem] = []
+    for number, _ in enumerate(plan.many("data_source")):
+        where = f"data.sources[{number}]"
+        own = [item.sample for item in placed if item.source == number]
+        none = [sample.key for sample in own if sample.caption is None]
+        if none and plan.one("captioner") is None:
+            hint = "write a caption for each, or choose a captioner: [captions.captioner]"
+            message = f"{len(none)} of {len(own)} images without a caption: {names(none, len(none))}"
+            problems.append(plan.placed(Problem(where, message, hint)))
+        empty = [sample.key for sample in own if sample.caption is not None and not sample.caption.strip()]
+        problems += [plan.placed(Problem(key, "its caption is empty", "describe the picture"), where) for key in empty]
+    return problems
+
+
+def _warnings(plan: Plan, data: DataPlan) -> list[Problem]:
+    """Say what may be meant, and is worth a look."""
+    found: list[Problem] = []
+
+    def warn(path: str, message: str, hint: str = "") -> None:
+        found.append(plan.placed(Problem(path, message, hint, severity="warning")))
+
+    expect, captions = plan.spec.data.expect, plan.spec.captions
+    every = (*data.images, *data.heldout)
+    if not expect.images[0] <= len(every) <= expect.images[1]:
+        warn("data.expect.images", f"{len(every)} images; the recipe expects {expect.images[0]} to {expect.images[1]}")
+    small = [item.key for item in every if min(item.sample.width, item.sample.height) < expect.min_side]
+    if small:
+        warn("data.expect.min_side", f"{len(small)} images have a side below {expect.min_side} px: {names(small)}")
+    tag = {part.casefold() for part in split(captions.style_tag, captions.separator) if part}
+    with_caption = [item for item in every if item.sample.caption is not None]
+    settled = {item.key: data.pipeline.settled(item.sample) for item in with_caption}
+    lacking = [key for key, parts in settled.items() if not tag <= {part.casefold() for part in parts}]
+    if tag and lacking:
+        hint = f'add it to them, or to all: [[captions.transforms]] use = "ensure", descriptors = ["{captions.style_tag}"]'
+        warn("captions.style_tag", f"{len(lacking)} captions lack the style tag {captions.style_tag!r}: {names(lacking)}", hint)
+    prefix = captions.first_prefix.casefold()
+    other = [key for key, parts in settled.items() if not (parts[0] if parts else "").casefold().startswith(prefix)]
+    if other:
+        warn("captions.first_prefix", f"{len(other)} captions do not start with {captions.first_prefix!r}: {names(other)}")
+    short = [bucket for bucket in data.buckets if len(bucket.images) * data.repeats < data.visits_per_step]
+    if short:
+        sizes = ", ".join(f"{bucket.width} x {bucket.height}" for bucket in short)
+        warn("train.batch_size", f"buckets that never fill a step of {data.visits_per_step}: {sizes}; their steps are smaller")
+    for number, stage in enumerate(plan.many("data_source")):
+        if hasattr(stage.options, "rights"):
+            continue  # said when the spec was checked
+        silent = [item.key for item in every if item.source == number and not item.sample.rights]
+        if silent:
+            warn(f"data.sources[{number}]", f"{len(silent)} images without declared rights: {names(silent)}")
+    if data.undrafted:
+        warn("captions.captioner", f"{len(data.undrafted)} captions will be drafted when the run starts; caption counts leave them out")
+    return found
