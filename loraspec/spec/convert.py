@@ -265,11 +265,15 @@ def _field(value: Any, attribute: attrs.Attribute[Any]) -> Any:
     return _structure(value, attribute.type)
 
 
+def _origin(kind: Any) -> Any:
+    return get_origin(kind)
+
+
 def _allowed(kind: Any) -> bool:
     """Return whether options may have a type: those that ``loraspec.Component`` names, and no others."""
-    if kind in (bool, int, float, str, Any, dict) or get_origin(kind) is Literal or attrs.has(kind):
+    if kind in (bool, int, float, str, Any, dict) or _origin(kind) is Literal or attrs.has(kind):
         return True
-    origin: Any = get_origin(kind)
+    origin = _origin(kind)
     args = [arg for arg in get_args(kind) if arg is not Ellipsis]
     if rules.is_union(kind):
         return all(map(_allowed, rules.members(kind)))
@@ -286,9 +290,9 @@ def _converter() -> Converter:
     made.register_structure_hook(int, _integer)
     made.register_structure_hook(float, _number)
     made.register_structure_hook(Choice, _choice)
-    made.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _literal)
-    made.register_structure_hook_func(lambda kind: get_origin(kind) in (tuple, list), _sequence)
-    made.register_structure_hook_func(lambda kind: get_origin(kind) is dict or kind is dict, _mapping)
+    made.register_structure_hook_func(lambda kind: _origin(kind) is Literal, _literal)
+    made.register_structure_hook_func(lambda kind: _origin(kind) in (tuple, list), _sequence)
+    made.register_structure_hook_func(lambda kind: _origin(kind) is dict or kind is dict, _mapping)
     made.register_structure_hook_func(rules.is_union, _union)
     return made
 

@@ -35,11 +35,18 @@ class Duplicate:
 
 @frozen(eq=False)
 class Places:
-    """Offsets in a text, by path: of the key, and of the value."""
+    """Offsets in a text, by path.
+
+    Attributes:
+        keys, values: Where each key and each value begins, the first time it is written.
+        duplicates: What is set twice.
+        mentions: (path, begin, end) of every key in the order of the text; a table is mentioned in each header that leads to it.
+    """
 
     keys: dict[Parts, int] = field(factory=dict)
     values: dict[Parts, int] = field(factory=dict)
     duplicates: list[Duplicate] = field(factory=list)
+    mentions: list[tuple[Parts, int, int]] = field(factory=list)
 
 
 def locate(text: str) -> tuple[Places, bool]:
@@ -90,17 +97,15 @@ class _Reader:
             raise LostError
         self.at += len(mark)
 
-    def _key(self) -> list[tuple[str, int]]:
-        """Read a dotted key: its parts and their offsets."""
+    def _key(self) -> list[tuple[str, int, int]]:
+        """Read a dotted key: its parts, and where each begins and ends."""
         parts = []
         while True:
             self._skip(_BLANK)
             start = self.at
-            if self.text[start] in "\"'":
-                word = self._skip(_STRING[self.text[start]])
-                parts.append((_unquote(word), start))
-            else:
-                parts.append((self._skip(_BARE_KEY), start))
+            quote = self.text[start]
+            word = _unquote(self._skip(_STRING[quote])) if quote in "\"'" else self._skip(_BARE_KEY)
+            parts.append((word, start, self.at))
             self._skip(_BLANK)
             if self.text[self.at] != ".":
                 return parts
@@ -111,10 +116,7 @@ class _Reader:
         self._take(mark)
         parts = self._key()
         self._take("]" * len(mark))
-        path: Parts = ()
-        for word, offset in parts[:-1]:
-            path = self._inside((*path, word), offset)
-        path, offset = (*path, parts[-1][0]), parts[-1][1]
+        path, offset = self._lead((), parts)
         if mark == "[":
             self._set(path, offset, offset)
             return path
@@ -125,11 +127,16 @@ class _Reader:
         self._set((*path, number), offset, offset)
         return (*path, number)
 
-    def _inside(self, path: Parts, offset: int) -> Parts:
-        """Note a table that is named on the way to another; in an array of tables, step into its last one."""
-        self.places.keys.setdefault(path, offset)
-        self.places.values.setdefault(path, offset)
-        return (*path, self._lengths[path] - 1) if path in self._lengths else path
+    def _lead(self, path: Parts, parts: list[tuple[str, int, int]]) -> tuple[Parts, int]:
+        """Note the tables that a dotted key names on its way, in an array of tables its last one; return the path it leads to."""
+        for number, (word, start, end) in enumerate(parts, 1):
+            path = (*path, word)
+            self.places.mentions.append((path, start, end))
+            if number < len(parts):
+                self.places.keys.setdefault(path, start)
+                self.places.values.setdefault(path, start)
+                path = (*path, self._lengths[path] - 1) if path in self._lengths else path
+        return path, parts[-1][1]
 
     def _set(self, path: Parts, key: int, value: int) -> None:
         if path in self._explicit:
@@ -140,13 +147,7 @@ class _Reader:
         self.places.values.setdefault(path, value)
 
     def _pair(self, table: Parts) -> None:
-        path = table
-        parts = self._key()
-        for word, offset in parts[:-1]:
-            path = (*path, word)
-            self.places.keys.setdefault(path, offset)
-            self.places.values.setdefault(path, offset)
-        path, offset = (*path, parts[-1][0]), parts[-1][1]
+        path, offset = self._lead(table, self._key())
         self._take("=")
         self._skip(_BLANK)
         self._set(path, offset, self.at)

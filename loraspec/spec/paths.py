@@ -21,7 +21,7 @@ def render(parts: Sequence[Part]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            key = part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False)
+            key = part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False).replace("\x7f", "\\u007f")
             text += f".{key}" if text else key
     return text
 
