@@ -37,7 +37,10 @@ def refresh(text: str) -> str:
 def _sections(cls: type[Any], path: str) -> Iterator[str]:
     attrs.resolve_types(cls)
     rows, later = [], []
-    for attribute in attrs.fields(cls):
+    fields = list(attrs.fields(cls))
+    if cls is Spec:  # as a person writes them: the format's number, other plain keys, then the stages
+        fields.sort(key=lambda field: (field.name != "loraspec", field.name in STAGE_OF_TABLE))
+    for attribute in fields:
         name = f"{path}.{attribute.name}" if path else attribute.name
         kind = attribute.type
         if isinstance(kind, type) and kind is not Choice and attrs.has(kind):
@@ -54,7 +57,7 @@ def _sections(cls: type[Any], path: str) -> Iterator[str]:
 def _row(attribute: attrs.Attribute[Any], path: str) -> str:
     stage = STAGE_OF_TABLE.get(path)
     default = rules.default_of(attribute)
-    text = rules.help_of(attribute)
+    text = rules.help_of(attribute).replace("``", "`")
     if stage is not None:
         kind = f"[[{path}]]" if stage.count == "many" else f"[{path}]"
         words = [f"`{name}`" for name in stage.default]

@@ -142,15 +142,15 @@ class _Layers:
                 message = f"{whole} is a list, which is not set piece by piece"
                 self.problems.append(Problem(render(parts), message, f"set it whole: --set '{whole}=[...]', or in a profile", SET))
                 return
+        read = _set_value(value)
+        if too_deep({"value": read}):
+            self.problems.append(Problem(render(parts), f"nests deeper than {MAX_DEPTH} levels", file=SET))
+            return
         inner = layer
         for part in parts[:-1]:
             if not isinstance(inner.get(part), dict):
                 inner[part] = {}
             inner = inner[part]
-        read = _set_value(value)
-        if too_deep({"value": read}):
-            self.problems.append(Problem(render(parts), f"nests deeper than {MAX_DEPTH} levels", file=SET))
-            return
         inner[parts[-1]] = read
 
     def _lay(self, layer: dict[str, Any], label: str | None) -> None:

@@ -19,9 +19,13 @@ class Choice:
     options: dict[str, Any] = field(factory=dict)
 
 
-def positive() -> Any:
-    """Greater than 0."""
-    return validators.gt(0)
+def positive(most: int | None = None) -> Any:
+    """Greater than 0, and at most ``most``: far beyond use, near enough that a slip of the finger is told at once."""
+    return validators.gt(0) if most is None else [validators.gt(0), validators.le(most)]
+
+
+MOST_PX = 16384
+MOST_ROUNDS = 100_000
 
 
 @frozen
@@ -33,16 +37,16 @@ class RunTable:
         validator=validators.matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
     )
     seed: int = option(default=0, help="Seed of every random draw.", validator=[validators.ge(0), validators.lt(2**63)])
-    output: str | None = option(default=None, help="Folder of the run, relative to the working directory; when absent runs/<name>-<hash>.")
+    output: str | None = option(default=None, help="Folder of the run, relative to the working directory; when absent ``runs/<name>-<hash>``.")
 
 
 @frozen
 class Buckets:
     """``data.buckets``"""
 
-    step: int = option(default=64, help="Sides of buckets are multiples of this.", unit="px", validator=positive())
-    min: int = option(default=512, help="Least side of a bucket.", unit="px", validator=positive())
-    max: int = option(default=2048, help="Largest side of a bucket.", unit="px", validator=positive())
+    step: int = option(default=64, help="Sides of buckets are multiples of this.", unit="px", validator=positive(MOST_PX))
+    min: int = option(default=512, help="Least side of a bucket.", unit="px", validator=positive(MOST_PX))
+    max: int = option(default=2048, help="Largest side of a bucket.", unit="px", validator=positive(MOST_PX))
     upscale: bool = option(default=False, help="Enlarge images that are smaller than their bucket; otherwise they get a smaller bucket.")
 
 
@@ -64,8 +68,8 @@ class DataTable:
     """``[data]``"""
 
     sources: tuple[Choice, ...] = option(help="Where images and captions come from.", validator=validators.min_len(1))
-    repeats: int = option(default=10, help="How often each image is seen in an epoch.", validator=positive())
-    resolution: int = option(default=1024, help="Side of the square whose area buckets keep to.", unit="px", validator=positive())
+    repeats: int = option(default=10, help="How often each image is seen in an epoch.", validator=positive(MOST_ROUNDS))
+    resolution: int = option(default=1024, help="Side of the square whose area buckets keep to.", unit="px", validator=positive(MOST_PX))
     buckets: Buckets = option(factory=Buckets, help="Aspect-ratio buckets.")
     expect: Expect = option(factory=Expect, help="What the data should look like.")
     transforms: tuple[Choice, ...] = option(default=(), help="Image transforms, in order.")
@@ -90,9 +94,9 @@ class CaptionsTable:
 class TrainTable:
     """``[train]``"""
 
-    epochs: int = option(default=20, help="Number of epochs; each leaves a weight file.", validator=positive())
-    batch_size: int = option(default=1, help="Images in one forward pass.", validator=positive())
-    gradient_accumulation_steps: int = option(default=1, help="Forward passes for one optimizer step.", validator=positive())
+    epochs: int = option(default=20, help="Number of epochs; each leaves a weight file.", validator=positive(MOST_ROUNDS))
+    batch_size: int = option(default=1, help="Images in one forward pass.", validator=positive(MOST_ROUNDS))
+    gradient_accumulation_steps: int = option(default=1, help="Forward passes for one optimizer step.", validator=positive(MOST_ROUNDS))
     mixed_precision: Literal["no", "bf16", "fp16"] = option(
         default="bf16", help="dtype of the forward and backward pass; adapter weights stay float32.",
     )
@@ -127,10 +131,10 @@ class GridTable:
     seeds: tuple[int, ...] = option(default=(0,), help="Seeds of the grid.", validator=validators.min_len(1))
     negative: str = option(default="", help="Negative prompt.")
     sampler: Literal["euler", "euler-a", "ddim", "dpmpp-2m"] = option(default="euler-a", help="Sampler.")
-    steps: int = option(default=25, help="Sampling steps.", unit="steps", validator=positive())
+    steps: int = option(default=25, help="Sampling steps.", unit="steps", validator=positive(1000))
     guidance: float = option(default=7.0, help="Classifier-free guidance scale.", validator=validators.ge(0))
-    width: int = option(default=0, help="Width of a cell; 0: the base's own size.", unit="px", validator=validators.ge(0))
-    height: int = option(default=0, help="Height of a cell; 0: the base's own size.", unit="px", validator=validators.ge(0))
+    width: int = option(default=0, help="Width of a cell; 0: the base's own size.", unit="px", validator=[validators.ge(0), validators.le(MOST_PX)])
+    height: int = option(default=0, help="Height of a cell; 0: the base's own size.", unit="px", validator=[validators.ge(0), validators.le(MOST_PX)])
     heldout: int = option(default=0, help="Images that are never trained on, drawn by hash, kept for judging.", validator=validators.ge(0))
 
 
