@@ -1,0 +1,1 @@
+"""OpenMoji's drawings as a data set for loraspec."""
