@@ -203,14 +203,11 @@ class DataPlan:
     @cached_property
     def _texts(self) -> tuple[int, int]:
         """(distinct caption texts of the whole run, most of one epoch)."""
-        if self.pipeline.deterministic:
-            count = len({self.settled_caption(placed.key) for placed in self.images if self.captioned(placed.key)})
-            return count, count
+        known = [placed for placed in self.images if placed.sample.caption is not None]
         every: set[str] = set()
         most = 0
-        for epoch in range(1, self.epochs + 1):
-            visits = (Visit(epoch, p.key, repeat) for p in self.images if self.captioned(p.key) for repeat in range(self.repeats))
-            texts = {self.caption(visit) for visit in visits}
+        for epoch in range(1, 2 if self.pipeline.deterministic else self.epochs + 1):
+            texts = {self.pipeline(placed.sample, Visit(epoch, placed.key, repeat)) for placed in known for repeat in range(self.repeats)}
             most = max(most, len(texts))
             every |= texts
         return len(every), most

@@ -24,7 +24,7 @@ class Disk:
     Attributes:
         epoch_files: All weight files.
         state: What resuming needs, twice while one is exchanged for the next: float32 weights and three values of the optimizer each.
-        cache: float32 latents (mean and std) of all images, and prompt embeddings of the epoch that has most captions.
+        cache: float32 latents (mean and std) of all images; shared between runs.
         grid: Cells as uncompressed RGB.
         free: Free bytes where the run goes.
     """
@@ -62,18 +62,25 @@ def disk_of(plan: Plan, files: list[tuple[str, int]]) -> Disk:
         2 * FLOAT * model.latent_channels * (item.placement.width // model.latent_scale) * (item.placement.height // model.latent_scale)
         for item in {(data.digest(item.key), item.placement): item for item in data.images}.values()
     )
-    embedding = FLOAT * ((model.max_tokens + 2) * sum(model.text_widths) + model.pooled_width)
     return Disk(
         epoch_files=sum(size for _, size in files),
         state=2 * 4 * FLOAT * plan.adapter.parameters,
-        cache=latents + embedding * data.distinct_captions_of_an_epoch,
+        cache=latents,
         grid=grid.cells * grid.width * grid.height * 3,
         free=free_bytes(plan.run_folder),
     )
 
 
-def warnings_of(plan: Plan, disk: Disk) -> list[Problem]:
+def embedding_bytes(plan: Plan) -> int:
+    """Return the memory that the prompt embeddings of the epoch with most captions take, in float32."""
+    model = plan.model
+    one = (model.max_tokens + 2) * sum(model.text_widths) + model.pooled_width
+    return FLOAT * one * plan.data.distinct_captions_of_an_epoch
+
+
+def all_warnings(plan: Plan) -> list[Problem]:
     """Return every warning: of the spec, of the data, of the adapter and of the disk."""
+    disk = disk_of(plan, files_of(plan))
     found = [*plan.warnings, *plan.data.problems]
     alpha = max(plan.adapter.alphas.values(), default=0.0)
     if plan.adapter.rank and alpha > plan.adapter.rank:
@@ -113,6 +120,7 @@ def summary_of(plan: Plan) -> dict[str, Any]:
         "epochs": data.epochs,
         "latents": data.distinct_latents,
         "embeddings": data.distinct_captions,
+        "embedding_bytes": embedding_bytes(plan),
         "adapter_parameters": plan.adapter.parameters,
         "adapter_modules": len(plan.adapter.alphas),
         "epoch_files": len(files),
@@ -121,5 +129,5 @@ def summary_of(plan: Plan) -> dict[str, Any]:
         "grid_cells": grid.cells,
         "grid": asdict(grid),
         "disk": {**asdict(disk), "total": disk.total},
-        "warnings": [str(problem) for problem in warnings_of(plan, disk)],
+        "warnings": [str(problem) for problem in all_warnings(plan)],
     }

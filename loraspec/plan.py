@@ -83,6 +83,7 @@ class Plan:
     profiles: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
     _built: dict[str, tuple[Any, ...]] = field(init=False, factory=dict)
+    _exports: dict[int, tuple[ExportFacts, ...]] = field(init=False, factory=dict)
 
     # -- what was chosen -----------------------------------------------------------------------------------------------
 
@@ -154,16 +155,12 @@ class Plan:
         """Return a problem with its position in the spec: of its own path, or of ``where`` (for an image: its source)."""
         return _placed(self.document, self.overlay, problem, where)
 
-    def meanwhile(self, table: str) -> str:
-        """Return what can be run while something is missing: profiles that were not chosen and replace ``model`` or ``data``."""
+    @property
+    def meanwhile(self) -> str:
+        """What can be looked at while data or weights are missing: ``SPEC --profile NAME`` of a profile with data of its own, or ""."""
         profiles = self.document.tables.get("profiles", {})
-        names = [
-            name
-            for name, layer in profiles.items()
-            if name not in self.profiles and isinstance(layer, Mapping) and isinstance(layer.get(table), Mapping)
-            and ("use" in layer[table] or "sources" in layer[table])
-        ]  # fmt: skip
-        return f"meanwhile: loraspec run {self.document.name} --profile {names[-1]}" if names else ""
+        own = [name for name, layer in profiles.items() if name not in self.profiles and "sources" in layer.get("data", {})]
+        return f"{self.document.name} --profile {own[-1]}" if own else ""
 
     # -- what will happen ----------------------------------------------------------------------------------------------
 
@@ -172,10 +169,7 @@ class Plan:
         """What the base model is. Raises EnvironmentMissing when its files are needed and not there."""
         choice = self.stages["model_family"][0]
         assert choice.entry.component.facts is not None  # the catalog refuses model families without
-        try:
-            facts: ModelFacts = choice.entry.component.facts(choice.options, context=self.context)
-        except EnvironmentMissing as error:
-            raise EnvironmentMissing(str(error), hint=self.meanwhile("model")) from error
+        facts: ModelFacts = choice.entry.component.facts(choice.options, context=self.context)
         return facts
 
     @cached_property
@@ -206,6 +200,8 @@ class Plan:
         Raises:
             SpecError: Two exporters write one file.
         """
+        if epoch in self._exports:
+            return self._exports[epoch]
         found: list[ExportFacts] = []
         for choice in self.many("exporter"):
             facts = choice.entry.component.facts
@@ -214,7 +210,8 @@ class Plan:
             if any(made.path == other.path for other in found):
                 raise SpecError([self.placed(Problem(choice.path, f"writes {made.path!r}, as another exporter does"))])
             found.append(made)
-        return tuple(found)
+        self._exports[epoch] = tuple(found)
+        return self._exports[epoch]
 
     def header(self, epoch: int) -> dict[str, str]:
         """Return what a weight file of this epoch may say of its run: no path, user, host or time."""

@@ -36,7 +36,7 @@ def gather(plan: Plan) -> DataPlan:
     """Scan the sources of a plan, place every image and check the captions.
 
     Raises:
-        EnvironmentMissing: A source's data is not there; says what may be run meanwhile.
+        EnvironmentMissing: A source's data is not there; every missing one is told.
         SpecError: Every bad image, missing caption and too small image.
     """
     found, problems = _scan(plan)
@@ -93,8 +93,7 @@ def _scan(plan: Plan) -> tuple[list[tuple[int, Sample]], list[Problem]]:
             path = prefix + problem.path if problem.path else where
             problems.append(plan.placed(evolve(problem, path=path), where))
     if missing:
-        lines = [str(error) for error in missing]
-        raise EnvironmentMissing("\n".join(lines), hint=plan.meanwhile("data"))
+        raise EnvironmentMissing("\n".join(str(error) for error in missing))
     seen: dict[str, int] = {}
     for number, sample in found:
         if sample.key in seen:

@@ -1,0 +1,1 @@
+"""How captions vary from visit to visit."""

@@ -1,0 +1,43 @@
+"""The data sources of the guide, with their options; imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from attrs import frozen, validators
+
+from loraspec import Component, option
+
+if TYPE_CHECKING:
+    from loraspec_guide.data.folder import Folder
+
+
+@frozen
+class FolderOptions:
+    """Options of ``folder``."""
+
+    path: str = option(help="Folder with the images: relative to the spec, or package:NAME/PATH.", validator=validators.min_len(1))
+    recursive: bool = option(default=True, help="Look into sub-folders too.")
+    extensions: tuple[str, ...] = option(
+        default=(".png", ".jpg", ".jpeg", ".webp"),
+        help="Names of images end with one of these, in any case; other files are left alone.",
+        validator=[validators.min_len(1), validators.deep_iterable(validators.matches_re(r"\.[A-Za-z0-9]+"))],
+    )
+    caption_extension: str = option(
+        default=".txt",
+        help="A caption has the name of its image with this instead of the image's extension.",
+        validator=validators.matches_re(r"\.[A-Za-z0-9._-]+"),
+    )
+    rights: Literal["", "own", "licensed", "public-domain"] = option(default="", help="With which right the images are used.")
+    credits: str = option(default="", help="Who is to be named; travels to the weight files.")
+    get: str = option(default="", help="Where to obtain the images; told when the folder is not there.")
+
+
+def _folder(options: FolderOptions) -> Folder:
+    """Images in a folder, each with its caption in a text file of the same name."""
+    from loraspec_guide.data.folder import Folder
+
+    return Folder(options)
+
+
+DATA_SOURCES = [Component("folder", FolderOptions, _folder, libraries=("pillow",))]
