@@ -90,5 +90,5 @@ def loraspec_register_launcher() -> Iterable[Component]:
 @hookimpl
 def loraspec_check_plan(plan: Plan) -> Iterable[Problem]:
     """Check what the built-ins know about each other: optimizers, exporters, sides of buckets."""
-    checks: list[Any] = [models, adapters, exporters, optim, objectives, grid]
+    checks: list[Any] = [captions, models, adapters, exporters, optim, objectives, grid]
     return [problem for part in checks if hasattr(part, "check_plan") for problem in part.check_plan(plan)]
