@@ -1,0 +1,1 @@
+"""Exporters ``kohya`` and ``diffusers``."""

@@ -1,0 +1,1 @@
+"""Model families ``sdxl`` and ``sd15``."""

@@ -1,0 +1,209 @@
+"""What both families share: loading, encoding, moving, generating."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from loraspec.values import Context, NoiseSchedule, Picture, Placement, Precision, Sampling
+from loraspec_guide.models.loading import Loaded, load
+from loraspec_guide.models.samplers import base_scheduler, sampler
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+    from loraspec_guide.models.registry import ModelOptions
+
+Part = Literal["vae", "text_encoders", "denoiser"]
+PIXELS_AT_ONCE = 4 * 1024 * 1024
+PICTURES_AT_ONCE = 16
+
+
+class Family:
+    """A base model of the Stable Diffusion kind; see ``loraspec.contracts.ModelFamily`` for what each method promises."""
+
+    family: ClassVar[str]
+    denoiser: nn.Module
+    vae: nn.Module
+    text_encoders: Mapping[str, nn.Module]
+    schedule: NoiseSchedule
+
+    def __init__(self, options: ModelOptions) -> None:
+        self.options = options
+
+    # -- loading -------------------------------------------------------------------------------------------------------
+
+    def load(self, context: Context, *, precision: Precision) -> None:
+        """Load every part to the CPU, frozen: U-Net and text encoders in ``precision.weights``, the VAE in ``vae_dtype``.
+
+        Raises:
+            SpecError: The checkpoint is no whole model of this family, or not what the plan assumed.
+            EnvironmentMissing: A hub id that is not cached while the hub cannot be reached; no vocabulary for a single file.
+        """
+        made: Loaded = load(self.options, context, family=self.family, weights=precision.weights)
+        self.precision, self.base, self.tokenizers = precision, made.architecture, made.tokenizers
+        self.denoiser, self.vae = made.modules["unet"], made.modules["vae"]
+        self.text_encoders = {part: made.modules[part] for part in made.architecture.text}
+        self._scheduler = base_scheduler(made.architecture.scheduler)
+        alphas = self._scheduler.alphas_cumprod.to(torch.float32)
+        self.schedule = NoiseSchedule(alphas, str(made.architecture.scheduler.get("prediction_type", "epsilon")))
+        self._digests = made.digests
+
+    def content(self) -> Mapping[str, str]:
+        """sha256 by part over configs, stored tensors, dtype in use and, for the text encoders, ``clip_skip``."""
+        def digest(*parts: object) -> str:
+            return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()
+
+        texts = [self._digests[part] for part in self.text_encoders]
+        return {"vae": digest(self._digests["vae"], self.options.vae_dtype),
+                "text_encoders": digest(*texts, self.precision.weights, self.options.clip_skip),
+                "denoiser": digest(self._digests["unet"], self.precision.weights)}
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, 3, H, W]`` in [-1, 1] -> posterior mean and std, float32 ``[B, C, h, w]``, scaled for the denoiser."""
+        vae: Any = self.vae
+        with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):
+            posterior = vae.encode(pixels.to(vae.dtype)).latent_dist
+        mean, std = posterior.mean.float(), posterior.std.float()
+        shift, scale = _normalisation(vae.config, mean)
+        return (mean - shift) * scale, (std * scale).expand_as(mean)
+
+    def tokenize(self, prompts: Sequence[str]) -> np.ndarray[Any, Any]:
+        """Prompts -> int64 ``[B, encoders, T]``, padded; longer prompts are cut."""
+        import numpy as np
+
+        per_encoder = [np.asarray(one(list(prompts), padding="max_length", max_length=self.base.max_length, truncation=True).input_ids)
+                       for one in self.tokenizers]
+        return np.stack(per_encoder, axis=1).astype(np.int64)
+
+    def count_tokens(self, prompt: str) -> int:
+        """Tokens of a prompt for the first encoder, start and end not counted, uncut."""
+        return len(self.tokenizers[0](prompt, truncation=False, verbose=False).input_ids) - 2
+
+    @abstractmethod
+    def encode_tokens(self, tokens: Tensor) -> Mapping[str, Tensor]:
+        """int64 ``[B, encoders, T]`` -> what the denoiser is conditioned on, in the encoders' dtype."""
+
+    @abstractmethod
+    def condition(self, encoded: Mapping[str, Tensor], *, placements: Sequence[Placement]) -> Mapping[str, Tensor]:
+        """Add what depends on geometry."""
+
+    @abstractmethod
+    def denoise(self, noisy: Tensor, *, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
+        """``[B, C, h, w]``, int64 ``[B]`` -> the denoiser's prediction ``[B, C, h, w]``."""
+
+    def _for_denoiser(self, value: Tensor) -> Tensor:
+        """Return ``value`` in the dtype that the denoiser takes; autocast does that by itself."""
+        return value if torch.is_autocast_enabled(value.device.type) else value.to(self.precision.weights)
+
+    def place(self, part: Part, *, device: torch.device) -> None:
+        """Move a part to a device."""
+        for module in self._modules(part):
+            module.to(device)
+
+    def _modules(self, part: Part) -> list[nn.Module]:
+        return {"vae": [self.vae], "text_encoders": list(self.text_encoders.values()), "denoiser": [self.denoiser]}[part]
+
+    def gradient_checkpointing(self, on: bool) -> None:
+        """Recompute the denoiser's activations in the backward pass, or keep them."""
+        denoiser: Any = self.denoiser
+        if on:
+            denoiser.enable_gradient_checkpointing()
+        else:
+            denoiser.disable_gradient_checkpointing()
+
+    # -- generating ----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _pipeline(self, *, encoders: bool) -> Any:
+        """Make diffusers' own pipeline around the loaded modules; without ``encoders`` it takes embeddings only."""
+
+    @abstractmethod
+    def _prompt(self, pipeline: Any, picture: Picture, *, guided: bool) -> dict[str, Tensor | None]:
+        """Encode one prompt as the pipeline does; keys are the pipeline's arguments, values ``[1, ...]``."""
+
+    def generate(self, pictures: Sequence[Picture], *, sampling: Sampling) -> list[Image]:
+        """The images that diffusers' own pipeline gives for these seeds, one CPU generator for each picture.
+
+        An empty ``negative`` is no negative prompt, as in ``pipeline(prompt)``. Autocast is off, dropout too; parts are
+        moved to the run's device while they are needed and moved back.
+        """
+        found: list[Image] = []
+        guided = sampling.guidance > 1
+        with ExitStack() as stack:
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(torch.autocast(self.precision.device.type, enabled=False))
+            for module in (self.denoiser, self.vae, *self.text_encoders.values()):
+                stack.enter_context(_evaluating(module))
+            with self._visiting("text_encoders"):
+                encoder = self._pipeline(encoders=True)
+                wanted = dict.fromkeys((one.prompt, one.negative) for one in pictures)
+                prompts = {key: self._prompt(encoder, Picture(key[0], 0, key[1]), guided=guided) for key in wanted}
+            stack.enter_context(self._visiting("denoiser"))
+            stack.enter_context(self._visiting("vae"))
+            pipeline = self._pipeline(encoders=False)
+            pipeline.set_progress_bar_config(disable=True)
+            pipeline.scheduler = sampler(sampling.sampler, pipeline.scheduler)
+            at_once = max(1, min(PICTURES_AT_ONCE, PIXELS_AT_ONCE // (sampling.width * sampling.height)))
+            for first in range(0, len(pictures), at_once):
+                found += self._batch(pipeline, pictures[first : first + at_once], prompts, sampling)
+        return found
+
+    def _batch(self, pipeline: Any, pictures: Sequence[Picture], prompts: Mapping[tuple[str, str], dict[str, Tensor | None]],
+               sampling: Sampling) -> list[Image]:
+        chosen = [prompts[one.prompt, one.negative] for one in pictures]
+        joined: dict[str, Tensor] = {}
+        for key in chosen[0]:
+            rows = [one[key] for one in chosen]
+            if all(row is not None for row in rows):
+                joined[key] = torch.cat([row for row in rows if row is not None])
+        seeded = [torch.Generator("cpu").manual_seed(one.seed) for one in pictures]  # what a person writes for this image
+        latents = pipeline(**joined, generator=seeded, num_inference_steps=sampling.steps, guidance_scale=sampling.guidance,
+                           width=sampling.width, height=sampling.height, output_type="latent").images
+        vae: Any = self.vae
+        shift, scale = _normalisation(vae.config, latents)
+        decoded = vae.decode((latents / scale + shift).to(vae.dtype), return_dict=False)[0]
+        images: list[Image] = pipeline.image_processor.postprocess(decoded.float(), output_type="pil")
+        return images
+
+    @contextmanager
+    def _visiting(self, part: Part) -> Iterator[None]:
+        before = [next(module.parameters()).device for module in self._modules(part)]
+        self.place(part, device=self.precision.device)
+        try:
+            yield
+        finally:
+            for module, device in zip(self._modules(part), before, strict=True):
+                module.to(device)
+
+
+def _normalisation(config: Any, latents: Tensor) -> tuple[Tensor | float, Tensor | float]:
+    """Return shift and scale between the VAE's latents and the denoiser's: ``(z - shift) * scale``, as diffusers reads the config."""
+    mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    if mean is not None and std is not None:
+        shape = (1, -1, 1, 1)
+        shift = torch.tensor(mean, dtype=latents.dtype, device=latents.device).view(shape)
+        return shift, config.scaling_factor / torch.tensor(std, dtype=latents.dtype, device=latents.device).view(shape)
+    return float(getattr(config, "shift_factor", None) or 0.0), float(config.scaling_factor)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module and everything in it in evaluation mode for a while."""
+    training = [one for one in module.modules() if one.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for one in training:
+            one.training = True

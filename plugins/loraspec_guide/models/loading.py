@@ -1,0 +1,134 @@
+"""From the options of a family to its modules and tokenizers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import evolve, frozen
+from torch import nn
+
+from loraspec.errors import EnvironmentMissing, Problem, SpecError
+from loraspec.values import Context
+from loraspec_guide.models import weights
+from loraspec_guide.models.architecture import unet_targets, wrong_model
+from loraspec_guide.models.facts import prediction_of
+from loraspec_guide.models.hub import download
+from loraspec_guide.models.places import VAE_KEYS, Place, architecture, find, part_config, read_json, tensor_names
+from loraspec_guide.models.standard import Architecture
+
+if TYPE_CHECKING:
+    from loraspec_guide.models.registry import ModelOptions
+
+TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
+VOCABULARY = {"sdxl": "stabilityai/stable-diffusion-xl-base-1.0", "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5"}
+
+
+@frozen(eq=False)
+class Loaded:
+    """A base on the CPU.
+
+    Attributes:
+        architecture: What it is; its scheduler config holds the prediction that was settled on.
+        modules: ``unet``, ``vae``, ``text_encoder`` and perhaps ``text_encoder_2``.
+        digests: sha256 of config and stored tensors by the same names.
+        tokenizers: In the order of the text encoders.
+    """
+
+    architecture: Architecture
+    modules: Mapping[str, nn.Module]
+    digests: Mapping[str, str]
+    tokenizers: tuple[Any, ...]
+
+
+def load(options: ModelOptions, context: Context, *, family: str, weights: torch.dtype) -> Loaded:
+    """Load every part; see ``Family.load``."""
+    place = find(options.checkpoint, context)
+    assumed = architecture(place, family)
+    prediction = prediction_of(place, assumed, options.prediction)
+    if place.kind == "hub":
+        place = Place("folder", place.text, download(place.text, options.revision, variant=options.variant))
+        base = architecture(place, family)
+        _as_planned(base, assumed, prediction, prediction_of(place, base, options.prediction))
+    else:
+        base = assumed
+    base = evolve(base, scheduler=base.scheduler | {"prediction_type": prediction})
+    modules, digests = {}, {}
+    for part, config in {"unet": base.unet, **base.text}.items():
+        modules[part], digests[part] = _fill(part, config, place, options, family, weights)
+    modules["vae"], digests["vae"] = _vae(options, context, place, base, family)
+    return Loaded(base, modules, digests, _tokenizers(options, context, place, base, family))
+
+
+def _as_planned(base: Architecture, assumed: Architecture, prediction: str, found: str) -> None:
+    hint = "download it and name the folder in model.checkpoint: then its own configs are read when the plan is made"
+    if unet_targets(base.unet) != unet_targets(assumed.unet) or [*base.vae["block_out_channels"]] != [*assumed.vae["block_out_channels"]]:
+        raise wrong_model("it is not of the family's standard architecture, which the plan assumed for a hub id", hint=hint)
+    if prediction != found:
+        raise SpecError([Problem("model.prediction", f"the base's scheduler says {found}, the plan assumed {prediction}",
+                                 f"write prediction = {found!r} in [model]")])
+
+
+def _fill(
+    part: str, config: Mapping[str, Any], place: Place, options: ModelOptions, family: str, dtype: torch.dtype
+) -> tuple[nn.Module, str]:
+    path = place.path
+    assert path is not None  # a hub id has become a folder by now
+    if place.kind == "file":
+        return weights.fill(part, config, weights.from_single_file(path, part, family, config), dtype=dtype)
+    return weights.fill(part, config, weights.from_folder(path, part, options.variant), dtype=dtype)
+
+
+def _vae(options: ModelOptions, context: Context, place: Place, base: Architecture, family: str) -> tuple[nn.Module, str]:
+    dtype = getattr(torch, options.vae_dtype)
+    if options.vae is None:
+        return _fill("vae", base.vae, place, options, family, dtype)
+    other = find(options.vae, context, what="model.vae")
+    if other.kind == "file":
+        assert other.path is not None
+        names = tensor_names(other.path)
+        own = any(".mid_block." in name for name in names)  # diffusers' naming in a single file, as hub repositories have it
+        get = weights.by_current_name([other.path], "vae") if own else weights.from_single_file(other.path, "vae", family, base.vae)
+        return weights.fill("vae", base.vae, get, dtype=dtype)
+    folder = other.path or download(other.text, "main", variant=None, parts=("vae",))
+    part = "vae" if (folder / "vae" / "config.json").is_file() else "."
+    config = part_config(folder, part, VAE_KEYS)
+    for key in ("latent_channels", "block_out_channels"):
+        if len(str(config.get(key))) and config.get(key) != base.vae.get(key):
+            raise SpecError([Problem("model.vae", f"its {key} is {config.get(key)!r}; the base needs {base.vae.get(key)!r}")])
+    return weights.fill("vae", config, weights.from_folder(folder, part, None), dtype=dtype)
+
+
+def _tokenizers(options: ModelOptions, context: Context, place: Place, base: Architecture, family: str) -> tuple[Any, ...]:
+    if options.tokenizer is not None:
+        folder = context.path(options.tokenizer)
+        if not folder.is_dir():
+            raise EnvironmentMissing(f"model.tokenizer: no folder is at {options.tokenizer!r}")
+    elif place.kind == "folder" and place.path is not None:
+        folder = place.path
+    else:
+        try:
+            folder = download(VOCABULARY[family], "main", variant=None, parts=("tokenizer", "tokenizer_2"))
+        except EnvironmentMissing:
+            raise EnvironmentMissing(
+                f"{place.text!r} is a single file: it holds no vocabulary for its text encoders, and none is in the local cache",
+                hint=f"with a network: hf download {VOCABULARY[family]} --include 'tokenizer*/*'; "
+                "or set model.tokenizer to a folder that has it",
+            ) from None
+    return tuple(_tokenizer(folder, TOKENIZERS[part], base.max_length) for part in base.text)
+
+
+def _tokenizer(folder: Path, name: str, length: int) -> Any:
+    from transformers import CLIPTokenizer
+
+    inside = next((one for one in (folder / name, folder) if (one / "vocab.json").is_file() or (one / "tokenizer.json").is_file()), None)
+    if inside is None:
+        raise EnvironmentMissing(f"{folder.name!r} has no vocabulary: neither {name}/vocab.json nor vocab.json is there")
+    extra: dict[str, Any] = {}
+    if inside == folder and name == "tokenizer_2" and "!" in read_json(folder / "vocab.json"):
+        extra["pad_token"] = "!"  # SDXL pads its second encoder with token 0
+    made = CLIPTokenizer.from_pretrained(str(inside), local_files_only=True, **extra)
+    made.model_max_length = min(int(made.model_max_length), length)
+    return made

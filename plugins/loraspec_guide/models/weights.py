@@ -1,0 +1,195 @@
+"""Building the parts of a base from configs and .safetensors files: strict, hashed, from a fixed list of classes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from loraspec_guide.models.architecture import wrong_model
+from loraspec_guide.models.original import UNET_PREFIX, VAE_PREFIX, open_clip_values, unet_name, vae_name
+from loraspec_guide.models.places import read_json
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Get = Callable[[str], "Tensor"]
+"""Name of a parameter (diffusers' or transformers' naming, ``text_model.`` kept) -> its values; KeyError without it."""
+
+OLD_ATTENTION: Final = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}  # VAEs saved before diffusers 0.17
+TEXT_PREFIXES: Final = {
+    ("sd15", "text_encoder"): ("cond_stage_model.transformer.",),
+    ("sdxl", "text_encoder"): ("conditioner.embedders.0.transformer.",),
+}
+OPEN_CLIP_PREFIX: Final = "conditioner.embedders.1.model."
+
+
+class Tensors(Mapping[str, "Tensor"]):
+    """The tensors of one or several .safetensors files, read when asked for."""
+
+    def __init__(self, files: list[Path]) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        self._where: dict[str, Any] = {}
+        for file in files:
+            try:
+                opened = safe_open(str(file), framework="pt", device="cpu")
+            except (OSError, SafetensorError):
+                raise wrong_model(f"{file.name!r} is not a whole .safetensors file", hint="download it again") from None
+            self._where.update(dict.fromkeys(opened.keys(), opened))
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor: Tensor = self._where[name].get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._where)
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+
+def folder_files(folder: Path, part: str, variant: str | None) -> list[Path]:
+    """Return the .safetensors files of one part of a diffusers folder, following a shard index that stays inside the part.
+
+    Raises:
+        SpecError: There is none; formats that can run code are never opened.
+    """
+    stem = "model" if part.startswith("text_encoder") else "diffusion_pytorch_model"
+    middle = f".{variant}" if variant else ""
+    single = folder / part / f"{stem}{middle}.safetensors"
+    if single.is_file():
+        return [single]
+    index = folder / part / f"{stem}.safetensors.index{middle}.json"
+    if index.is_file():
+        shards = read_json(index).get("weight_map", {})
+        names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
+        if names and all(Path(name).name == name and name.endswith(".safetensors") for name in names):
+            return [folder / part / name for name in names]
+        raise wrong_model(f"{part}/{index.name} names files that are no .safetensors files beside it")
+    beside = sorted(path.name for path in (folder / part).glob("*.safetensors"))
+    if beside:
+        raise wrong_model(f"{part} has no {single.name}; it has {', '.join(beside)}",
+                          hint="set model.variant to what stands before .safetensors")
+    bins = sorted(path.name for path in (folder / part).glob("*.bin"))
+    if bins:
+        raise wrong_model(f"{part} has {bins[0]} only: .bin files can run code when they are opened, so they are refused",
+                          hint="use a revision with .safetensors files, or convert them on a machine that you do not mind")
+    raise wrong_model(f"{part} has no {single.name}")
+
+
+def from_folder(folder: Path, part: str, variant: str | None) -> Get:
+    """Read a part of a diffusers folder."""
+    return by_current_name(folder_files(folder, part, variant), "vae" if part == "." else part)
+
+
+def by_current_name(files: list[Path], part: str) -> Get:
+    """Read a part in diffusers' naming by current names, whatever the age of the files."""
+    read = Tensors(files)
+
+    def get(name: str) -> Tensor:
+        if name in read:
+            return read[name]
+        for new, old in OLD_ATTENTION.items():
+            older = name.replace(f".{new}.", f".{old}.")
+            if part == "vae" and older in read:
+                return read[older]
+        return read[name.removeprefix("text_model.")]
+
+    return get
+
+
+def from_single_file(path: Path, part: str, family: str, config: Mapping[str, Any]) -> Get:
+    """Read a part of a single file in the original layout by diffusers' names."""
+    read = Tensors([path])
+    if part == "unet":
+        return lambda name: read[UNET_PREFIX + unet_name(name, config)]
+    if part == "vae":
+        prefix = VAE_PREFIX if any(name.startswith(VAE_PREFIX) for name in read) else ""  # a VAE alone has no prefix
+        return lambda name: read[prefix + vae_name(name, config)]
+    if (family, part) == ("sdxl", "text_encoder_2"):
+        return lambda name: open_clip_values(name, read, OPEN_CLIP_PREFIX)
+    prefix = TEXT_PREFIXES[family, part][0]
+
+    def get(name: str) -> Tensor:
+        return read[prefix + name] if prefix + name in read else read[prefix + name.removeprefix("text_model.")]
+
+    return get
+
+
+@contextmanager
+def _on_meta() -> Iterator[None]:
+    import torch
+
+    with torch.device("meta"):
+        yield
+
+
+def empty(part: str, config: Mapping[str, Any]) -> nn.Module:
+    """Make a part on the meta device: its class comes from this list and from nowhere else."""
+    import inspect
+
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    with _on_meta():
+        module: nn.Module
+        if part.startswith("text_encoder"):
+            kind = CLIPTextModel if part == "text_encoder" else CLIPTextModelWithProjection
+            module = kind(CLIPTextConfig(**config))
+        else:
+            made = UNet2DConditionModel if part == "unet" else AutoencoderKL
+            known = inspect.signature(made.__init__).parameters
+            module = made(**{key: value for key, value in config.items() if key in known})
+    return module
+
+
+def canonical(name: str) -> str:
+    """Return a text encoder's parameter name with ``text_model.``, which transformers 5.6 dropped from ``CLIPTextModel``."""
+    return name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}"
+
+
+def fill(part: str, config: Mapping[str, Any], get: Get, *, dtype: torch.dtype) -> tuple[nn.Module, str]:
+    """Make a part, fill it strictly, freeze it.
+
+    Returns:
+        The module on the CPU in ``dtype``, and the sha256 of config and stored tensors (the same for a folder and a single
+        file that hold the same values in the same dtype).
+
+    Raises:
+        SpecError: A tensor is missing or has another shape.
+    """
+    import torch
+
+    module = empty(part, config)
+    text = part.startswith("text_encoder")
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+    values: dict[str, Tensor] = {}
+    for name, slot in module.state_dict().items():
+        wanted = canonical(name) if text else name
+        try:
+            stored = get(wanted)
+        except KeyError:
+            hint = "the checkpoint is of another architecture, or not whole"
+            raise wrong_model(f"its {part} has no tensor for {wanted}", hint=hint) from None
+        if stored.shape != slot.shape and stored.numel() == slot.numel():
+            stored = stored.reshape(slot.shape)  # 1x1 convolutions that are linear layers today
+        if stored.shape != slot.shape:
+            raise wrong_model(f"its {part} has {wanted} of shape {list(stored.shape)}; {list(slot.shape)} is expected",
+                              hint="it is of another architecture than the family's; use a diffusers folder, which states its own")
+        stored = stored.contiguous()
+        digest.update(f"{wanted} {stored.dtype} {list(stored.shape)}\n".encode())
+        digest.update(stored.reshape(-1).view(torch.uint8).numpy().data if stored.numel() else b"")
+        values[name] = stored.to(dtype=dtype, copy=True) if stored.is_floating_point() else stored.clone()
+    module.load_state_dict(values, strict=True, assign=True)
+    for name, buffer in list(module.named_buffers()):
+        if buffer.is_meta:
+            owner = module.get_submodule(name.rpartition(".")[0])
+            if name.rpartition(".")[2] != "position_ids":
+                raise wrong_model(f"its {part} needs {name}, which no file holds")
+            owner.register_buffer("position_ids", torch.arange(buffer.shape[-1]).expand(buffer.shape), persistent=False)
+    return module.requires_grad_(False).eval(), digest.hexdigest()
