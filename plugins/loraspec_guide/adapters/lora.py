@@ -67,8 +67,8 @@ class Lora:
         for component in dict.fromkeys(target.component for target in chosen):
             names = [target.name for target in chosen if target.component == component]
             self._inject(component, components[component], names)
-        for module, layer in self._layers.items():
-            self._initialise(module, layer, rng)
+        for name, layer in self._layers.items():
+            self._initialise(name, layer, rng)
         self._layers = dict(sorted(self._layers.items()))
         parameters = [weight for layer in self._layers.values() for weight in (layer.lora_A[NAME].weight, layer.lora_B[NAME].weight)]
         return [{"params": parameters, "name": "lora"}]

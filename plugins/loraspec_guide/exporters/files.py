@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from loraspec.errors import RunError
-from loraspec.values import AdapterState, ExportFile, ModelFacts
+from loraspec.values import AdapterFacts, AdapterState, ExportFile, ModelFacts
 from loraspec_guide.exporters.header import diffusers_metadata, kohya_metadata
 from loraspec_guide.exporters.names import diffusers_keys, kohya_keys
 
@@ -37,6 +37,18 @@ class Kohya:
             tensors[key] = torch.tensor(state.alphas[name.removesuffix(".alpha")], dtype=self._dtype)
         yield ExportFile(f"{stem}.safetensors", dict(sorted(tensors.items())), kohya_metadata(header, model=model, rank=state.rank))
 
+    def read(self, tensors: Mapping[str, Tensor], *, model: ModelFacts, adapter: AdapterFacts) -> AdapterState:
+        """What a program that loads this file works with: float32 weights, and the alphas that the file states.
+
+        Raises:
+            RunError: The file holds other keys than this adapter writes.
+        """
+        keys = kohya_keys(adapter.tensors, model)
+        alphas = kohya_keys((f"{module}.alpha" for module in adapter.alphas), model)
+        _same_keys({*keys.values(), *alphas.values()}, tensors)
+        said = {name.removesuffix(".alpha"): float(tensors[key]) for name, key in alphas.items()}
+        return AdapterState(adapter.kind, {name: tensors[key].float() for name, key in keys.items()}, said, adapter.rank)
+
 
 class Diffusers:
     """``diffusers/<stem>.safetensors``: what diffusers' ``save_lora_weights`` writes."""
@@ -54,6 +66,22 @@ class Diffusers:
         tensors = {key: _cast(name, state.tensors[name], self._dtype) for name, key in diffusers_keys(state.tensors).items()}
         metadata = diffusers_metadata(header, model=model, alphas=state.alphas, rank=state.rank)
         yield ExportFile(f"diffusers/{stem}.safetensors", dict(sorted(tensors.items())), metadata)
+
+    def read(self, tensors: Mapping[str, Tensor], *, model: ModelFacts, adapter: AdapterFacts) -> AdapterState:
+        """What a program that loads this file works with: float32 weights; alphas stand in the header, as planned.
+
+        Raises:
+            RunError: The file holds other keys than this adapter writes.
+        """
+        keys = diffusers_keys(adapter.tensors)
+        _same_keys({*keys.values()}, tensors)
+        return AdapterState(adapter.kind, {name: tensors[key].float() for name, key in keys.items()}, adapter.alphas, adapter.rank)
+
+
+def _same_keys(wanted: set[str], tensors: Mapping[str, Tensor]) -> None:
+    odd = sorted(wanted ^ {*tensors})
+    if odd:
+        raise RunError(f"the file holds other keys than this adapter writes: {', '.join(odd[:3])}")
 
 
 def _only_lora(state: AdapterState, exporter: str) -> None:

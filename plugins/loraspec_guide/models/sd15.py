@@ -18,10 +18,10 @@ class Sd15(Family):
     family: ClassVar[str] = "sd15"
 
     def encode_tokens(self, tokens: Tensor) -> Mapping[str, Tensor]:
-        """int64 ``[B, 1, T]`` -> ``embeds`` [B, T, D], in the encoder's dtype."""
+        """int64 ``[B, 1, T]`` -> ``embeds`` [B, T, D], in the encoder's dtype; differentiable."""
         encoder: Any = self.text_encoders["text_encoder"]
         device = next(encoder.parameters()).device
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        with torch.autocast(device.type, enabled=False):
             told = encoder(tokens[:, 0].to(device), output_hidden_states=True)
             if not self.options.clip_skip:
                 return {"embeds": told.last_hidden_state}

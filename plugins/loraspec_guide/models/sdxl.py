@@ -18,12 +18,12 @@ class Sdxl(Family):
     family: ClassVar[str] = "sdxl"
 
     def encode_tokens(self, tokens: Tensor) -> Mapping[str, Tensor]:
-        """int64 ``[B, 2, T]`` -> ``embeds`` [B, T, D1 + D2] and ``pooled`` [B, P], in the encoders' dtype."""
+        """int64 ``[B, 2, T]`` -> ``embeds`` [B, T, D1 + D2] and ``pooled`` [B, P], in the encoders' dtype; differentiable."""
         layer = -(self.options.clip_skip + 2)
         embeds, pooled = [], None
         for number, encoder in enumerate(self.text_encoders.values()):
             device = next(encoder.parameters()).device
-            with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            with torch.autocast(device.type, enabled=False):
                 told = encoder(tokens[:, number].to(device), output_hidden_states=True)
             embeds.append(told.hidden_states[layer])
             pooled = told[0]

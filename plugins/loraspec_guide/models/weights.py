@@ -37,7 +37,7 @@ class Tensors(Mapping[str, "Tensor"]):
         self._where: dict[str, Any] = {}
         for file in files:
             try:
-                opened = safe_open(str(file), framework="pt", device="cpu")
+                opened: Any = safe_open(str(file), framework="pt", device="cpu")
             except (OSError, SafetensorError):
                 raise wrong_model(f"{file.name!r} is not a whole .safetensors file", hint="download it again") from None
             self._where.update(dict.fromkeys(opened.keys(), opened))
