@@ -50,10 +50,10 @@ class LazyGroup(click.Group):
         widest = max(len(name) for name in self.list_commands(ctx))
         for title, commands in self.sections.items():
             with formatter.section(title):
-                formatter.write_dl([(name.ljust(widest), help) for name, help in commands.items()])
+                formatter.write_dl([(name.ljust(widest), line) for name, line in commands.items()])
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,
-             standalone_mode: bool = True, windows_expand_args: bool = True, **extra: Any) -> Any:
+             standalone_mode: bool = True, **extra: Any) -> Any:
         """Run the command line and exit with the code that its outcome has.
 
         An error that loraspec raises on purpose is printed without a traceback; any other in one line, unless
@@ -64,9 +64,9 @@ class LazyGroup(click.Group):
         traceback = "--traceback" in own
         words = [word for word in own if word != "--traceback"] + words[len(own):]
         if not standalone_mode:
-            return super().main(words, prog_name, complete_var, False, windows_expand_args, **extra)
+            return super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
         try:
-            code = super().main(words, prog_name, complete_var, False, windows_expand_args, **extra)
+            code = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
         except (LoraspecError, click.ClickException, click.Abort, KeyboardInterrupt, Exception) as error:
             if traceback and not isinstance(error, click.Abort | KeyboardInterrupt):
                 import traceback as tracebacks

@@ -22,9 +22,10 @@ def spec_argument(function: Function) -> Function:
 
 def overlay_options(function: Function) -> Function:
     """Add ``--profile`` and ``--set``, given to the function as ``profiles`` and ``sets``."""
-    sets = click.option("--set", "-s", "sets", multiple=True, metavar="KEY=VALUE", help="Set one value, such as adapter.rank=32; repeatable.")
-    profiles = click.option("--profile", "-p", "profiles", multiple=True, metavar="NAME", help="Apply a profile of the spec; repeatable, in order.")
-    return profiles(sets(function))
+    sets_help = "Set one value, such as adapter.rank=32; repeatable."
+    profiles_help = "Apply a profile of the spec; repeatable, in order."
+    function = click.option("--set", "-s", "sets", multiple=True, metavar="KEY=VALUE", help=sets_help)(function)
+    return click.option("--profile", "-p", "profiles", multiple=True, metavar="NAME", help=profiles_help)(function)
 
 
 def plural(count: int, noun: str) -> str:
@@ -68,7 +69,8 @@ def table(rows: Iterable[Sequence[str]], headings: Sequence[str] = (), *, indent
     from rich.text import Text
 
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    console = Console(width=width(), force_terminal=colour, no_color=not colour, color_system="standard" if colour else None, highlight=False)
+    system: Any = "standard" if colour else None
+    console = Console(width=width(), force_terminal=colour, no_color=not colour, color_system=system, highlight=False)
     grid = Table(box=None, show_header=bool(headings), pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     rows = [tuple(row) for row in rows]
     for number in range(len(headings) or len(rows[0])):

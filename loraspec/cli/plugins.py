@@ -78,7 +78,8 @@ def show(name: str, files: tuple[Path, ...], as_json: bool) -> int:
         return 0
     for plugin in plugins:
         click.echo(_heading(plugin))
-        click.echo(f"  imports {plugin.target}, sha256 of its {'file' if plugin.file else 'RECORD'} {plugin.record_sha256[:12] or 'unknown'}")
+        hashed = "file" if plugin.file else "RECORD"
+        click.echo(f"  imports {plugin.target}, sha256 of its {hashed} {plugin.record_sha256[:12] or 'unknown'}")
         if plugin.error:
             click.echo(f"  {click.style('cannot be used:', fg='red')} {plugin.error}")
             click.echo("\n" + plugin.details if plugin.details else "", nl=bool(plugin.details))

@@ -24,7 +24,9 @@ class InstallPlugin(Protocol):
     """``install_plugin(name, source)``; see the fixture."""
 
     def __call__(self, name: str, source: str = "", *, target: str = "", distribution: str = "", version: str = "1.0",
-                 group: str = GROUP, direct_url: dict[str, Any] | None = None) -> Path: ...
+                 group: str = GROUP, direct_url: dict[str, Any] | None = None) -> Path:
+        """Install, and return the folder that holds the module."""
+        ...
 
 
 @pytest.fixture
