@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import tomlkit
 from attrs import frozen
-from tomlkit.items import Item
+from tomlkit.items import InlineTable, Item
 
 from loraspec.errors import Problem, SpecError
 from loraspec.spec import locator
@@ -140,8 +140,7 @@ def _move_seed(where: str, tables: Table, changes: list[str]) -> None:
         raise SpecError([Problem(f"{where}train.seed", f"{where}train.seed moves to {where}run.seed, and both are there")])
     seed = train.pop("seed")
     if not isinstance(tables.get("run"), dict):
-        run = tomlkit.inline_table() if where else tomlkit.table()
-        tables["run"] = run
+        tables["run"] = tomlkit.inline_table() if isinstance(tables, InlineTable) else tomlkit.table()
     tables["run"]["seed"] = seed
     changes.append(f"{where}train.seed is now {where}run.seed")
 

@@ -168,6 +168,10 @@ class _Layers:
             if not isinstance(old, dict) or _changes_use(render(path), old, value):
                 self._forget(path)
                 base[key] = {}
+            if value:
+                self.origin.pop(render(path), None)
+            elif not base[key]:
+                self.origin[render(path)] = self._label(path, label)  # an empty table has no values to speak for it
             self._merge(base[key], value, path, label)
 
     def _forget(self, parts: Parts) -> None:
@@ -177,8 +181,10 @@ class _Layers:
 
     def _mark(self, parts: Parts, value: Any, label: str | None) -> None:
         for leaf, _ in leaves(value, parts):
-            path = render(leaf)
-            self.origin[path] = label if label is not None else f"file:{self.document.locate(path)[0]}"
+            self.origin[render(leaf)] = self._label(leaf, label)
+
+    def _label(self, parts: Parts, label: str | None) -> str:
+        return label if label is not None else f"file:{self.document.locate(render(parts))[0]}"
 
 
 def _changes_use(path: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
