@@ -66,7 +66,7 @@ def font_path() -> Path:
 
 
 @lru_cache(maxsize=8)
-def _font(path: Path, pixels: int) -> FreeTypeFont:
+def _font(path: Path, pixels: float) -> FreeTypeFont:
     from PIL import ImageFont
 
     # The basic layout knows single characters, which is all there is here, and is in every build of Pillow.
@@ -76,7 +76,7 @@ def _font(path: Path, pixels: int) -> FreeTypeFont:
 def _paint(character: str, side: int, paper: RGB, path: Path) -> Image:
     from PIL import Image, ImageDraw
 
-    pixels = round(side / CANVAS)
+    pixels = side / CANVAS
     image = Image.new("RGB", (side, side), paper)
     place = (side / 2, side / 2 + BASELINE * pixels)
     ImageDraw.Draw(image).text(place, character, fill=(0, 0, 0), font=_font(path, pixels), anchor="ms", embedded_color=True)
