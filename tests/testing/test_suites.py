@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ class TestTinyFamily(ModelFamilySuite):
 class TestTinyVelocity(TestTinyFamily):
     """With v-prediction too."""
 
-    options = {"prediction": "v_prediction"}
+    options: ClassVar = {"prediction": "v_prediction"}
 
 
 class TestTinyData(DataSourceSuite):
