@@ -1,0 +1,277 @@
+"""A whole run on the tiny plugin: what it leaves, and that it can be stopped and continued."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from loraspec.engine.store import read_tensors
+from loraspec.errors import EXIT_STOPPED
+from loraspec.testing import TINY_SPEC
+
+pytestmark = pytest.mark.usefixtures("tiny_plugin")
+
+STOPPER = '''
+import os, signal
+from attrs import define, frozen
+from loraspec import Component, hookimpl, option
+
+@frozen
+class Options:
+    """Options."""
+    at: int = option(help="Step.")
+    how: str = option(default="stop", help="stop, signal, kill or nan.")
+
+@define(eq=False)
+class Stopper:
+    """Ends the run at a step."""
+    options: Options
+
+    @hookimpl
+    def loraspec_after_step(self, run, step, metrics):
+        if step == self.options.at and not os.environ.get("LORASPEC_TEST_GO_ON"):
+            if self.options.how == "stop":
+                run.stop("enough")
+            elif self.options.how == "signal":
+                os.kill(os.getpid(), signal.SIGTERM)
+            elif self.options.how == "nan":
+                metrics["loss"].fill_(float("nan"))
+            else:
+                raise RuntimeError("died")
+
+@hookimpl
+def loraspec_register_callback():
+    """Offer it."""
+    return [Component("stopper", Options, Stopper)]
+'''
+
+
+def stopping(at, how, **train):
+    """Return the tiny spec with a callback that ends it at a step."""
+    keys = "".join(f"{key} = {value}\n" for key, value in train.items())
+    text = TINY_SPEC.replace("[train]\n", f"[train]\n{keys}").replace("loraspec = 1\n", 'loraspec = 1\nplugins = ["stopper.py"]\n')
+    return text + f'\n[[callbacks]]\nuse = "stopper"\nat = {at}\nhow = "{how}"\n'
+
+
+@pytest.fixture
+def spec_with_stopper(tmp_path, spec_file):
+    """Write a stopping spec with its plugin file beside it."""
+
+    def write(*args, **keys):
+        (tmp_path / "stopper.py").write_text(STOPPER)
+        return spec_file(stopping(*args, **keys))
+
+    return write
+
+
+def weights(folder):
+    """Return the bytes of every epoch file."""
+    return {path.name: path.read_bytes() for path in sorted((folder / "epochs").glob("*.safetensors"))}
+
+
+def test_run_leaves_what_the_design_says(run_spec):
+    """Every epoch has its numbered file, with the index, lock, manifest, events, grid and report beside them."""
+    outcome = run_spec(TINY_SPEC)
+    outcome.assert_success()
+    folder = outcome.folder
+
+    assert [path.name for path in outcome.epoch_files] == ["tiny-000001.safetensors", "tiny-000002.safetensors"]
+    for name in ("spec.toml", "resolved.toml", "lock.json", "run.json", "manifest.jsonl", "events.jsonl", "report.html"):
+        assert (folder / name).is_file(), name
+    index = json.loads((folder / "epochs" / "index.json").read_text())["epochs"]
+    assert [entry["epoch"] for entry in index] == [1, 2]
+    assert all(entry["loss"] > 0 and entry["weight_norm"] > 0 for entry in index)
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["state"] == "done"
+    assert facts["peak_memory"]["host"] > 0
+    assert set(facts["seconds"]) == {"load", "prepare", "train", "evaluate"}
+    assert set(outcome.lock["run"]["base"]) == {"vae", "text_encoders", "denoiser"}
+
+
+def test_run_header_is_what_the_plan_says(run_spec, make_plan):
+    """The size of each epoch file is the planned one, and its header carries the spec hash."""
+    outcome = run_spec(TINY_SPEC)
+    facts = json.loads((outcome.folder / "run.json").read_text())
+    plan = make_plan(TINY_SPEC, sets=facts["sets"])
+
+    assert plan.spec_hash == facts["spec_hash"]
+    sizes = [path.stat().st_size for path in outcome.epoch_files]
+    assert sizes == [plan.summary()["epoch_file_bytes"]] * 2
+    assert plan.spec_hash in read_tensors(outcome.epoch_files[0])[1].values()
+
+
+def test_run_gives_the_same_bytes_again(run_spec):
+    """Two runs of one spec leave equal epoch files."""
+    one = run_spec(TINY_SPEC, "--set", "run.name=tiny", folder="one")
+    two = run_spec(TINY_SPEC, "--set", "run.name=tiny", folder="two")
+    tensors = [[read_tensors(path)[0] for path in run.epoch_files] for run in (one, two)]
+
+    for first, second in zip(*tensors, strict=True):
+        assert first.keys() == second.keys()
+        assert all(first[key].equal(second[key]) for key in first)
+
+
+def test_finished_run_is_left_alone(run_spec):
+    """A second start says that it is done."""
+    first = run_spec(TINY_SPEC)
+    before = weights(first.folder)
+
+    again = run_spec(TINY_SPEC)
+
+    again.assert_success()
+    assert "is done already" in again.out
+    assert weights(first.folder) == before
+
+
+@pytest.mark.parametrize(("at", "every"), [(1, 0), (4, 0), (5, 2), (8, 0), (7, 3)])
+@pytest.mark.parametrize("how", ["signal", "die"])
+def test_interrupted_run_continues_to_the_same_bytes(run_spec, spec_with_stopper, loraspec_cli, monkeypatch, at, every, how):
+    """Stopped by a signal or killed by an error at any step, a resumed run ends with the files of one that was not."""
+    path = spec_with_stopper(at, how, checkpoint_every=every)
+    monkeypatch.setenv("LORASPEC_TEST_GO_ON", "1")
+    whole = run_spec(path, folder="run")
+    whole.assert_success()
+    wanted = weights(whole.folder)
+    whole.folder.rename(whole.folder.with_name("whole"))
+    monkeypatch.delenv("LORASPEC_TEST_GO_ON")
+
+    stopped = run_spec(path, folder="run")
+    assert stopped.code == (EXIT_STOPPED if how == "signal" else 1), stopped.err
+    assert json.loads((stopped.folder / "run.json").read_text())["state"] == ("stopped" if how == "signal" else "failed")
+    monkeypatch.setenv("LORASPEC_TEST_GO_ON", "1")
+    resumed = loraspec_cli("resume", stopped.folder)
+
+    resumed.assert_success()
+    assert weights(stopped.folder) == wanted
+
+
+def test_callback_ends_training_early(run_spec, spec_with_stopper):
+    """``run.stop`` ends training after its step; committed epochs are evaluated."""
+    outcome = run_spec(spec_with_stopper(6, "stop"))
+
+    outcome.assert_success()
+    assert [path.name for path in outcome.epoch_files] == ["tiny-000001.safetensors"]
+    assert (outcome.folder / "report.html").exists()
+
+
+def test_loss_that_is_not_finite_fails_the_run(run_spec, spec_with_stopper):
+    """The step is named, and nothing after it is committed."""
+    outcome = run_spec(spec_with_stopper(3, "nan"))
+
+    outcome.assert_failed(1, "step 3: the loss is nan")
+    assert outcome.epoch_files == []
+
+
+def test_accumulation_is_the_same_training(run_spec):
+    """Batch 4 and batch 2 with two accumulation steps give the same weights up to rounding."""
+    one = run_spec(TINY_SPEC, "--set", "train.batch_size=4", folder="one")
+    two = run_spec(TINY_SPEC, "--set", "train.batch_size=2", "--set", "train.gradient_accumulation_steps=2", folder="two")
+
+    for first, second in zip(one.epoch_files, two.epoch_files, strict=True):
+        left, right = read_tensors(first)[0], read_tensors(second)[0]
+        assert all(left[key].float().sub(right[key].float()).abs().max() < 1e-3 for key in left)
+
+
+def test_changed_spec_is_not_resumed(run_spec, spec_with_stopper, loraspec_cli):
+    """A spec edited between stop and resume is refused."""
+    path = spec_with_stopper(5, "signal")
+    stopped = run_spec(path)
+    path.write_text(path.read_text().replace("repeats = 2", "repeats = 3"))
+
+    loraspec_cli("resume", stopped.folder).assert_failed(2, "has changed since")
+
+
+def test_text_encoders_are_not_called_between_steps(run_spec, tmp_path):
+    """With shuffled captions, prompts are encoded before an epoch's first step and never between two steps."""
+    (tmp_path / "watch.py").write_text('''
+from attrs import define, frozen
+from loraspec import Component, hookimpl
+
+@frozen
+class Options:
+    """None."""
+
+@define(eq=False)
+class Watch:
+    """Counts calls of the text encoders while steps are made."""
+    options: Options
+    epoch: int = 0
+    inside: bool = False
+
+    @hookimpl
+    def loraspec_after_prepare(self, run, manifest):
+        before = run.family.encode_tokens
+        def counted(tokens):
+            assert not self.inside, "the text encoders were called between two steps"
+            run.record("encoded", count=len(tokens), epoch=self.epoch)
+            return before(tokens)
+        run.family.encode_tokens = counted
+
+    @hookimpl
+    def loraspec_before_epoch(self, epoch):
+        self.epoch, self.inside = epoch, False
+
+    @hookimpl
+    def loraspec_before_step(self):
+        self.inside = True
+
+    @hookimpl
+    def loraspec_after_epoch(self):
+        self.inside = False
+
+@hookimpl
+def loraspec_register_callback():
+    """Offer it."""
+    return [Component("watch", Options, Watch)]
+''')
+    text = TINY_SPEC.replace("loraspec = 1\n", 'loraspec = 1\nplugins = ["watch.py"]\n')
+    outcome = run_spec(text + '\n[[captions.transforms]]\nuse = "shuffle"\n[[callbacks]]\nuse = "watch"\n')
+
+    outcome.assert_success()
+    assert {event["epoch"] for event in outcome.events if event["kind"] == "encoded"} == {1, 2}
+
+
+def test_stop_signal_during_the_grid_is_obeyed(run_spec, tmp_path, loraspec_cli, monkeypatch):
+    """A run stopped after training draws only what is missing when it goes on."""
+    (tmp_path / "late.py").write_text('''
+import os, signal
+from attrs import define, frozen
+from loraspec import Component, hookimpl
+
+@frozen
+class Options:
+    """None."""
+
+@define(eq=False)
+class Late:
+    """Stops the run at its second cell."""
+    options: Options
+
+    @hookimpl
+    def loraspec_on_progress(self, phase, done):
+        if phase == "grid" and done == 2 and not os.environ.get("LORASPEC_TEST_GO_ON"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+@hookimpl
+def loraspec_register_callback():
+    """Offer it."""
+    return [Component("late", Options, Late)]
+''')
+    stopped = run_spec(TINY_SPEC.replace("loraspec = 1\n", 'loraspec = 1\nplugins = ["late.py"]\n') + '\n[[callbacks]]\nuse = "late"\n')
+    assert stopped.code == EXIT_STOPPED, stopped.err
+    assert len(stopped.epoch_files) == 2
+    assert not (stopped.folder / "report.html").exists()
+
+    monkeypatch.setenv("LORASPEC_TEST_GO_ON", "1")
+    loraspec_cli("resume", stopped.folder).assert_success()
+    assert (stopped.folder / "report.html").exists()
+
+
+def test_sigint_handler_is_put_back(run_spec):
+    """After a run in this process, Ctrl-C is Python's own again."""
+    before = signal.getsignal(signal.SIGINT)
+    run_spec(TINY_SPEC).assert_success()
+
+    assert signal.getsignal(signal.SIGINT) is before
+    assert os.environ.get("LORASPEC_CACHE")
