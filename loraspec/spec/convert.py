@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 import attrs
@@ -231,7 +231,7 @@ def _attrs_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
         made: dict[str, Any] = {}
         for key in value:
             if key not in known:
-                found.append(((key,), KeyProblem("", "unknown key", did_you_mean(str(key), sorted(known)) or "it takes no keys")))
+                found.append(((key,), KeyProblem("", "unknown key", _meant(str(key), known))))
         for attribute in fields:
             parts: Parts = (attribute.name,)
             if attribute.name not in value:
@@ -255,6 +255,16 @@ def _attrs_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
             raise _WrongError([((), Problem("", text))]) from error
 
     return convert
+
+
+def _meant(key: str, known: Collection[str]) -> str:
+    """Say what an unknown key may have meant: one like it, the same one of a core table, or what there is."""
+    if closest(key, known) is None:
+        for attribute in attrs.fields(Spec):
+            kind = attribute.type
+            if isinstance(kind, type) and kind is not Choice and attrs.has(kind) and key in attrs.fields_dict(kind):
+                return f"{key!r} is a key of [{attribute.name}]"
+    return did_you_mean(key, sorted(known)) or "it takes no keys"
 
 
 def _field(value: Any, attribute: attrs.Attribute[Any]) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from attrs import evolve, field, frozen
 
@@ -95,14 +97,41 @@ def _gather(path: Path | str, profiles: Sequence[str], sets: Sequence[str]) -> t
     spec, found = spec_of(overlay.tables)
     if "loraspec" not in document.tables:
         found.append(Problem("loraspec", "required key missing", f"write `loraspec = {FORMAT}` in the first line: the format of this file"))
-    if spec is not None:
-        found += checks.contradictions(spec, overlay)
+    found += _contradictions(spec, overlay, found)
     problems = [place(document, overlay, problem) for problem in found]
     problems += [*overlay.problems, *_other_profiles(document, profiles)]
     problems = by_position(set(problems))
     if any(problem.severity == "error" for problem in problems):
         spec = None
     return Loaded(document, overlay, choices_of(overlay.tables), tuple(problems), spec), problems
+
+
+def _contradictions(spec: Spec | None, overlay: Overlay, wrong: Sequence[Problem]) -> list[Problem]:
+    """Find contradictions between the keys that are right, although others are wrong."""
+    if spec is not None:
+        return checks.contradictions(spec, overlay)
+    tables = copy.deepcopy(overlay.tables)
+    for problem in wrong:
+        _drop(tables, problem.path)
+    for table, needed in (("run", {"name": "x"}), ("model", {"use": "x"}), ("data", {"sources": [{"use": "x"}]})):
+        tables[table] = {**needed, **tables.get(table, {})}
+    rest, _ = spec_of(tables)
+    if rest is None:
+        return []
+    # A wrong key has its default here: what is said of it would be said of a value that nobody wrote.
+    said = checks.contradictions(rest, overlay)
+    return [found for found in said if not any(problem.path and problem.path in f"{found.path} {found.message}" for problem in wrong)]
+
+
+def _drop(tables: dict[str, Any], path: str) -> None:
+    """Take a key out; of a list the whole."""
+    parts = [str(part) for part in itertools.takewhile(lambda part: isinstance(part, str), split(path))]
+    for part in parts[:-1]:
+        if not isinstance(tables, dict):
+            return
+        tables = tables.get(part, {})
+    if parts and isinstance(tables, dict):
+        tables.pop(parts[-1], None)
 
 
 def _other_format(document: SpecDocument) -> Problem | None:

@@ -28,6 +28,11 @@ MOST_PX = 16384
 MOST_ROUNDS = 100_000
 
 
+def side() -> Any:
+    """A side in px, 0 for none."""
+    return [validators.ge(0), validators.le(MOST_PX)]
+
+
 @frozen
 class RunTable:
     """``[run]``"""
@@ -37,7 +42,9 @@ class RunTable:
         validator=validators.matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
     )
     seed: int = option(default=0, help="Seed of every random draw.", validator=[validators.ge(0), validators.lt(2**63)])
-    output: str | None = option(default=None, help="Folder of the run, relative to the working directory; when absent ``runs/<name>-<hash>``.")
+    output: str | None = option(
+        default=None, help="Folder of the run, relative to the working directory; when absent ``runs/<name>-<hash>``.",
+    )
 
 
 @frozen
@@ -133,8 +140,8 @@ class GridTable:
     sampler: Literal["euler", "euler-a", "ddim", "dpmpp-2m"] = option(default="euler-a", help="Sampler.")
     steps: int = option(default=25, help="Sampling steps.", unit="steps", validator=positive(1000))
     guidance: float = option(default=7.0, help="Classifier-free guidance scale.", validator=validators.ge(0))
-    width: int = option(default=0, help="Width of a cell; 0: the base's own size.", unit="px", validator=[validators.ge(0), validators.le(MOST_PX)])
-    height: int = option(default=0, help="Height of a cell; 0: the base's own size.", unit="px", validator=[validators.ge(0), validators.le(MOST_PX)])
+    width: int = option(default=0, help="Width of a cell; 0: the base's own size.", unit="px", validator=side())
+    height: int = option(default=0, help="Height of a cell; 0: the base's own size.", unit="px", validator=side())
     heldout: int = option(default=0, help="Images that are never trained on, drawn by hash, kept for judging.", validator=validators.ge(0))
 
 

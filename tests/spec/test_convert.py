@@ -124,7 +124,8 @@ def test_options_of_refuses_what_does_not_fit(raw: dict[str, Any], message: str)
 
 def test_options_of_finds_every_problem() -> None:
     """One go tells all: unknown, missing, wrong, out of range, at every depth."""
-    raw = {"flga": 1, "count": 99, "rate": "x", "inner": {"word": 3, "sise": 1}, "inners": [{"size": -1}, 4], "pair": ["a", "b"]}
+    inner = {"word": 3, "sise": 1}
+    raw = {"flga": 1, "count": 99, "rate": "x", "inner": inner, "inners": [{"size": -1}, 4], "pair": ["a", "b"]}
     assert sorted(problems(raw)) == [
         "stage.count: must be less than 10, got 99",
         "stage.flga: unknown key",
@@ -186,7 +187,8 @@ def test_options_of_refuses_types_that_options_cannot_have() -> None:
         options_of(made, {}, "s")
 
 
-MINIMAL: dict[str, Any] = {"loraspec": 1, "run": {"name": "x"}, "model": {"use": "m"}, "data": {"sources": [{"use": "folder", "path": "p"}]}}
+SOURCES = [{"use": "folder", "path": "p"}]
+MINIMAL: dict[str, Any] = {"loraspec": 1, "run": {"name": "x"}, "model": {"use": "m"}, "data": {"sources": SOURCES}}
 
 
 def test_spec_of_reads_stage_tables_as_choices() -> None:

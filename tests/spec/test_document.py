@@ -89,7 +89,8 @@ def test_read_refuses_what_is_no_text_file(tmp_path: Path) -> None:
     latin, large = tmp_path / "latin.toml", tmp_path / "large.toml"
     latin.write_bytes(b"a = 1\nb = \"Honor\xe9\"\n")
     large.write_bytes(b"#" * (MAX_BYTES + 1))
-    for path, words in ((tmp_path / "no.toml", "no such file"), (tmp_path, "is a folder"), (latin, ":2:11  is not UTF-8: byte 0xe9"), (large, "4 MiB")):
+    absent = tmp_path / "no.toml"
+    for path, words in ((absent, "no such file"), (tmp_path, "is a folder"), (latin, ":2:11  is not UTF-8: byte 0xe9"), (large, "4 MiB")):
         with pytest.raises(SpecError) as caught:
             read(path)
         assert words in str(caught.value)

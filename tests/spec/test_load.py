@@ -21,7 +21,7 @@ use = "folder"
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Load a text; return its problems as lines."""
     monkeypatch.chdir(tmp_path)
@@ -107,6 +107,17 @@ def test_load_tells_contradictions_of_two_keys(said, lines: str, message: str) -
     found = said("loraspec = 1\n" + lines + "\n" + GOOD.partition("\n")[2])
     assert any(message in line for line in found), found
     assert all(not line.startswith("s.toml:1:1") for line in found)
+
+
+def test_load_tells_contradictions_beside_other_mistakes(said) -> None:
+    """Keys that are right are compared although others are wrong; a wrong key is not compared by its default."""
+    more = 'train = { epochs = "x" }\ngrid = { epochs = [99], seeds = [1, 1] }\ndata.repeats = 0\n'
+    more += "data.buckets = { min = 640, max = 512 }\n"
+    found = said("loraspec = 1\n" + more + "[run]\nseed = 1\n[model]\nuse = 3\n[adapter]\nuse = 1\n")
+    paths = [line.split("  ")[1] for line in found]
+    assert set(paths) == {"train.epochs", "grid.seeds", "data.sources", "data.repeats", "data.buckets.min", "data.buckets.max"} | {
+        "run.name", "model.use", "adapter.use",
+    }
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from loraspec.spec import locator
 from loraspec.spec.document import parse
 from loraspec.spec.paths import render, split
 
-
 WRITTEN = '''\
 # [no.table] x = "in a comment"
 top = 1
@@ -131,7 +130,9 @@ class Writer:
 
     def key(self) -> str:
         self.names += 1
-        return self.pick(f"k{self.names}", f'"k.{self.names}"', f"'k {self.names}]'", f'"\\u00e9\\"{self.names}"', f"{self.names}", f"k-{self.names}")
+        return self.pick(
+            f"k{self.names}", f'"k.{self.names}"', f"'k {self.names}]'", f'"\\u00e9\\"{self.names}"', f"{self.names}", f"k-{self.names}"
+        )
 
     def noise(self) -> str:
         return self.pick("", "", " ", "\n", "# x = [1, '\"\n", "\t# }}\n")
@@ -140,7 +141,9 @@ class Writer:
         self.count += 1
         n = self.count
         return self.pick(
-            f"{n}", f'"{n} # = ]"', f"'{n} \"'", f'"""{n}\n[x]\ny = "" 1\\" \\\\""""', f"'''{n}\n''x'''", f'"{n}\\"\\\\"', f"{n}-01-01", f"{n}.5e3"
+            f"{n}",
+            f'"{n} # = ]"',
+            f"'{n} \"'", f'"""{n}\n[x]\ny = "" 1\\" \\\\""""', f"'''{n}\n''x'''", f'"{n}\\"\\\\"', f"{n}-01-01", f"{n}.5e3"
         )
 
     def value(self, depth: int) -> str:

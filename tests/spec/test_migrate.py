@@ -68,7 +68,10 @@ def test_migrate_leaves_the_newest_format_alone() -> None:
     ("old", "new"),
     [
         ("loraspec = 0 # number\n[train]\nepochs = 1\n", "loraspec = 1 # number\n[train]\nepochs = 1\n"),
-        ("[base]\nuse = 'x'\n[base.options]\n[base.'model']\na = 1\n", "loraspec = 1\n\n[model]\nuse = 'x'\n[model.options]\n[model.checkpoint]\na = 1\n"),
+        (
+            "[base]\nuse = 'x'\n[base.options]\n[base.'model']\na = 1\n",
+            "loraspec = 1\n\n[model]\nuse = 'x'\n[model.options]\n[model.checkpoint]\na = 1\n",
+        ),
         ("base.use = 'x'\ntrain = { epochs = 2 }\n", "loraspec = 1\n\nmodel.use = 'x'\ntrain = { epochs = 2 }\n"),
         ("# about base\n[base]\n", "loraspec = 1\n\n# about base\n[model]\n"),
         ("[meta]\r\nname = 'x'\r\n", "loraspec = 1\n\n[run]\nname = 'x'\n"),
@@ -86,7 +89,10 @@ def test_migrate_meets_every_way_to_write_a_table(old: str, new: str) -> None:
         ("train = { seed = 3, epochs = 2 }\n", {"train": {"epochs": 2}, "run": {"seed": 3}}),
         ("[train]\nseed = 3\n[meta]\nname = 'x'\n", {"train": {}, "run": {"name": "x", "seed": 3}}),
         ("[profiles]\np = { train = { seed = 3 } }\n", {"profiles": {"p": {"train": {}, "run": {"seed": 3}}}}),
-        ("[profiles.p]\ntrain.seed = 3\ndata.repeats = 2\n", {"profiles": {"p": {"train": {}, "data": {"repeats": 2}, "run": {"seed": 3}}}}),
+        (
+            "[profiles.p]\ntrain.seed = 3\ndata.repeats = 2\n",
+            {"profiles": {"p": {"train": {}, "data": {"repeats": 2}, "run": {"seed": 3}}}},
+        ),
         ("[profiles.p]\ntrain.precision = 'fp32'\n", {"profiles": {"p": {"train": {"mixed_precision": "no"}}}}),
     ],
 )
