@@ -50,7 +50,7 @@ def gather(plan: Plan) -> DataPlan:
     placed.sort(key=lambda item: item.key)
     if not found and not any(problem.severity == "error" for problem in problems):
         problems.append(plan.placed(Problem("data.sources", "the sources hold no image")))
-    problems += _captions_missing(plan, placed)
+    problems += _captions_missing(plan, found)
     count = plan.spec.grid.heldout
     if found and count >= len(placed):
         problems.append(plan.placed(Problem("grid.heldout", f"{count} of {len(placed)} images held out leaves none to train on")))
@@ -110,12 +110,12 @@ def _place(plan: Plan, source: int, sample: Sample) -> PlacedSample:
     return PlacedSample(sample, placement, source)
 
 
-def _captions_missing(plan: Plan, placed: list[PlacedSample]) -> list[Problem]:
+def _captions_missing(plan: Plan, found: list[tuple[int, Sample]]) -> list[Problem]:
     """Name every image without a caption, per source, unless a captioner will draft them; and every empty caption."""
     problems: list[Problem] = []
     for number, _ in enumerate(plan.many("data_source")):
         where = f"data.sources[{number}]"
-        own = [item.sample for item in placed if item.source == number]
+        own = [sample for source, sample in found if source == number]
         none = [sample.key for sample in own if sample.caption is None]
         if none and plan.one("captioner") is None:
             hint = "write a caption for each, or choose a captioner: [captions.captioner]"

@@ -77,7 +77,11 @@ class Dropout:
     """Empties a caption with probability ``caption``; else leaves out each descriptor after ``keep`` with ``descriptor``."""
 
     options: DropoutOptions
-    deterministic: ClassVar[bool] = False
+
+    @property
+    def deterministic(self) -> bool:
+        """True when nothing can be left out."""
+        return not (self.options.caption or self.options.descriptor)
 
     def __call__(self, descriptors: Descriptors, *, sample: Sample, rng: np.random.Generator) -> Descriptors:
         """Return what is left; the number of draws depends on the number of descriptors only."""
