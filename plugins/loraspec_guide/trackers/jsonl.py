@@ -1,4 +1,4 @@
-"""The tracker behind the report: one JSON line for every log and every event."""
+"""The tracker behind the report: one JSON line for every log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loraspec import hookimpl
 class Jsonl:
     """Hands metrics to ``run.record``, which appends a line to ``events.jsonl``.
 
-    A line is ``{"kind": "log", "step": 120, "loss": 0.08, ...}``; ``evaluation`` carries the evaluator and what it measured.
+    A line is ``{"kind": "log", "step": 120, "loss": 0.08, ...}``; other events of a run are written by the engine.
     Values that JSON cannot hold (nan, inf) are written as null.
     """
 
@@ -30,11 +30,6 @@ class Jsonl:
         """Write one line."""
         if self.run is not None:
             self.run.record("log", step=step, **_finite(metrics))
-
-    @hookimpl
-    def loraspec_after_evaluation(self, run: Any, evaluator: str, metrics: Mapping[str, float]) -> None:
-        """Write what an evaluator measured."""
-        run.record("evaluation", evaluator=evaluator, **_finite(metrics))
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:

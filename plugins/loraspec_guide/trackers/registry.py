@@ -43,7 +43,7 @@ class TensorboardOptions:
 
 
 def _jsonl(options: JsonlOptions) -> Tracker:
-    """Append metrics and events to the run's ``events.jsonl``, which the report is made from."""
+    """Append metrics to the run's ``events.jsonl``, which the report is made from."""
     from loraspec_guide.trackers.jsonl import Jsonl
 
     return Jsonl()

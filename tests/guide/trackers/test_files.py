@@ -25,7 +25,7 @@ def run_in(folder: Path) -> Any:
     return SimpleNamespace(folder=folder, record=files.record, events_path=files.events, total_steps=40)
 
 
-def test_jsonl_writes_a_line_a_log_and_an_evaluation(tmp_path: Path) -> None:
+def test_jsonl_writes_a_line_a_log(tmp_path: Path) -> None:
     """Lines are valid JSON, nan too (as null), and stay in order."""
     run, tracker = run_in(tmp_path), Jsonl()
     events = Events(pytest.fail)
@@ -33,12 +33,10 @@ def test_jsonl_writes_a_line_a_log_and_an_evaluation(tmp_path: Path) -> None:
     events.hook.loraspec_before_run(run=run)
     tracker.log({"loss": 0.25, "d_lr": 1e-4}, step=10)
     tracker.log({"loss": math.nan}, step=20)
-    events.hook.loraspec_after_evaluation(run=run, evaluator="guide:grid", metrics={"cells": 12.0})
     lines = [json.loads(line, parse_constant=pytest.fail) for line in run.events_path.read_text().splitlines()]
     assert lines == [
         {"kind": "log", "step": 10, "loss": 0.25, "d_lr": 1e-4},
         {"kind": "log", "step": 20, "loss": None},
-        {"kind": "evaluation", "evaluator": "guide:grid", "cells": 12.0},
     ]
 
 

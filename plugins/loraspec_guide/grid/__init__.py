@@ -1,0 +1,1 @@
+"""The grid of epochs and weights, its sheets, and the report."""
