@@ -1,0 +1,169 @@
+"""The command line: help without weight, errors in one place, exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import time
+
+import click
+import pytest
+
+from loraspec.cli import COMMANDS, main
+from loraspec.errors import EnvironmentMissing, RunError, SpecError, Stopped
+from loraspec.testing import TINY_SPEC
+from loraspec.testing.isolation import HEAVY, run_without_torch
+
+CALL = "import sys; from loraspec.cli import main; main(sys.argv[1:], prog_name='loraspec')"
+ALL = [name for section in COMMANDS.values() for name in section]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_command_is_there_and_explained(name, loraspec_cli):
+    """The table of the group names real modules, and its line opens the command's own help."""
+    command = importlib.import_module(f"loraspec.cli.{name}").command
+    line = next(line for section in COMMANDS.values() for key, line in section.items() if key == name)
+
+    assert isinstance(command, click.Command)
+    assert command.help is not None
+    assert command.help.strip().splitlines()[0].startswith(line.rstrip("."))
+    outcome = loraspec_cli(name, "--help")
+    outcome.assert_success()
+    assert f"Usage: loraspec {name}" in outcome.out
+
+
+def test_help_imports_no_command():
+    """``--help`` is made from a table: no command module, no rich, no catalog."""
+    done = run_without_torch(CALL + "\n", "--help")
+    code = "import sys, loraspec.cli as c\ntry:\n    c.main(['--help'])\nexcept SystemExit:\n    print(*sys.modules)"
+    modules = run_without_torch(code).stdout.splitlines()[-1].split()
+
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in ALL)
+    assert "loraspec.cli.group" in modules
+    assert not {"loraspec.cli.run", "loraspec.cli.validate", "loraspec.catalog", "rich", "cattrs", "numpy"} & set(modules)
+
+
+def test_help_is_quick():
+    """Half a second on a busy machine; about a tenth on an idle one."""
+    started = time.perf_counter()
+    done = run_without_torch(CALL, "--help")
+
+    assert done.returncode == 0
+    assert time.perf_counter() - started < 3
+
+
+def calls(folder, spec):
+    """The commands that look ahead, and must not need torch."""
+    return [
+        ["--version"],
+        ["validate", spec],
+        ["show", spec],
+        ["show", spec, "--resolved", "--origin"],
+        ["plugins"],
+        ["plugins", "show", "guide"],
+        ["schema"],
+        ["schema", "-o", folder / "schema.json"],
+        ["migrate", spec],
+        ["plan", spec],
+        ["plan", spec, "--json"],
+        ["captions", "preview", spec, "--epoch", "2"],
+    ]
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_looking_ahead_needs_no_torch(number, spec_file, tmp_path, tiny_plugin):
+    """These work where torch, diffusers, transformers and peft cannot be imported at all."""
+    words = calls(tmp_path, spec_file(TINY_SPEC))[number]
+
+    done = run_without_torch(CALL, *map(str, words))
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("number", [1, 9])
+def test_looking_ahead_does_not_import_torch_where_it_is(number, spec_file, tmp_path, tiny_plugin):
+    """Torch is here, and is left alone."""
+    import subprocess
+    import sys
+
+    words = calls(tmp_path, spec_file(TINY_SPEC))[number]
+    code = CALL.replace("main(sys", "\ntry:\n    main(sys").rstrip() + f"\nfinally:\n    print([m for m in {HEAVY!r} if m in sys.modules])"
+    environment = {**__import__("os").environ, "PYTHONPATH": ":".join(path for path in sys.path if path)}
+
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, env=environment, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Make ``loraspec schema`` raise."""
+
+    def install(error):
+        def fail(*_, **__):
+            raise error
+
+        monkeypatch.setattr("loraspec.catalog.discover", fail)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RunError("lost"), 1),
+        (SpecError("lost"), 2),
+        (EnvironmentMissing("lost", hint="find it"), 3),
+        (Stopped("lost"), 4),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_codes(error, code, failing, loraspec_cli):
+    """Each kind of end has its code, and none a traceback."""
+    failing(error)
+
+    outcome = loraspec_cli("schema")
+
+    outcome.assert_failed(code, "interrupted" if code == 130 else "lost")
+
+
+def test_an_unexpected_error_is_one_line(failing, loraspec_cli):
+    """With the way to see more; ``--traceback`` shows it, wherever it stands."""
+    failing(ZeroDivisionError("by zero\nand more"))
+
+    outcome = loraspec_cli("schema")
+    outcome.assert_failed(1, "unexpected error: ZeroDivisionError: by zero\n    run again with --traceback")
+    assert "Traceback" in loraspec_cli("schema", "--traceback").err
+    assert "Traceback" in loraspec_cli("--traceback", "schema").err
+
+
+def test_a_misspelt_command_is_named(loraspec_cli):
+    """With the closest one; wrong usage is exit code 2."""
+    loraspec_cli("valdate").assert_failed(2, "did you mean 'validate'?")
+    loraspec_cli("validate").assert_failed(2)
+    loraspec_cli("plugins", "--bad").assert_failed(2)
+
+
+def test_pipes_get_no_colour_and_no_wrapping(loraspec_cli, monkeypatch):
+    """What another program reads is plain, and one thing a line; COLUMNS is obeyed."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    wide = loraspec_cli("plugins", "show", "dadapt-adamw").out
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = loraspec_cli("plugins", "show", "dadapt-adamw").out
+
+    assert "\x1b" not in wide + narrow
+    assert max(map(len, narrow.splitlines())) <= 80 < max(map(len, wide.splitlines()))
+    assert not [line for line in wide.splitlines() if line != line.rstrip()]
+
+
+def test_main_is_the_console_script():
+    """``loraspec`` and ``python -m loraspec`` are one."""
+    done = run_without_torch("import runpy, sys; sys.argv = ['loraspec', '--version']; runpy.run_module('loraspec', run_name='__main__')")
+
+    assert done.stdout.startswith("loraspec ")
+    assert main.name == "main"
