@@ -199,11 +199,20 @@ def _normalisation(config: Any, latents: Tensor) -> tuple[Tensor | float, Tensor
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module and everything in it in evaluation mode for a while."""
+    """Put a module and everything in it in evaluation mode for a while, with weights flagged as diffusers would have them.
+
+    PyTorch takes another path through linear layers when a weight wants gradients, under no_grad too, and the last bit differs.
+    A pipeline that was just loaded wants them everywhere; one with LoRA files loaded wants them in the adapter only.
+    """
     training = [one for one in module.modules() if one.training]
+    flagged = [] if any(weight.requires_grad for weight in module.parameters()) else list(module.parameters())
     module.eval()
+    for weight in flagged:
+        weight.requires_grad_(True)
     try:
         yield
     finally:
+        for weight in flagged:
+            weight.requires_grad_(False)
         for one in training:
             one.training = True

@@ -49,6 +49,9 @@ class Sd15(Family):
 
     def _prompt(self, pipeline: Any, picture: Picture, *, guided: bool) -> dict[str, Tensor | None]:
         made = pipeline.encode_prompt(prompt=picture.prompt, device=self.precision.device, num_images_per_prompt=1,
-                                      do_classifier_free_guidance=guided, negative_prompt=picture.negative or None,
-                                      clip_skip=self.options.clip_skip or None)
-        return dict(zip(("prompt_embeds", "negative_prompt_embeds"), made, strict=True))
+                                      do_classifier_free_guidance=guided, negative_prompt=picture.negative or None)
+        embeds = made[0]
+        if self.options.clip_skip:  # the pipeline's own way breaks with transformers 5.6; as there, negative prompts keep every layer
+            tokens = torch.from_numpy(self.tokenize([picture.prompt])).to(self.precision.device)
+            embeds = self.encode_tokens(tokens)["embeds"]
+        return {"prompt_embeds": embeds, "negative_prompt_embeds": made[1]}

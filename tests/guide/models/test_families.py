@@ -1,0 +1,407 @@
+"""Families on tiny pipelines: the same numbers as diffusers' own loading, and nothing that a folder could smuggle in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from loraspec_guide.adapters.lora import live_name
+from loraspec_guide.models import hub
+from loraspec_guide.models.registry import MODEL_FAMILIES
+
+from loraspec.errors import EnvironmentMissing, SpecError
+from loraspec.randomness import generator, rng_of
+from loraspec.testing import ModelFamilySuite
+from loraspec.testing.pipelines import build_tiny
+from loraspec.values import Context, ModelFacts, Picture, Placement, Precision, Sampling
+
+COMPONENTS = {component.name: component for component in MODEL_FAMILIES}
+CPU = Precision(torch.device("cpu"), torch.float32, None)
+SHAPES = ["sdxl-small", "sd15"]
+
+
+def context_of(folder: Path) -> Context:
+    return Context(folder, rng_of(0), lambda hook: [])
+
+
+def made(folder: Path, shape: str, precision: Precision = CPU, **options: Any) -> Any:
+    component = COMPONENTS[shape.split("-")[0]]
+    family = component.build(component.options(**({"checkpoint": "tiny"} | options)))
+    family.load(context_of(folder), precision=precision)
+    return family
+
+
+def fresh(folder: Path, shape: str, sampler: str = "EulerAncestralDiscreteScheduler") -> Any:
+    import diffusers
+
+    kind = diffusers.StableDiffusionPipeline if shape == "sd15" else diffusers.StableDiffusionXLPipeline
+    pipeline = kind.from_pretrained(str(folder), local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.scheduler = getattr(diffusers, sampler).from_config(pipeline.scheduler.config)
+    return pipeline
+
+
+def pixels(image: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(image, dtype=int)
+
+
+class _Suite(ModelFamilySuite):
+    shape: ClassVar[Any]
+
+    def prepare(self, folder: Path) -> dict[str, Any]:
+        build_tiny(folder / "tiny", self.shape)
+        return {"checkpoint": "tiny"}
+
+    def test_facts_name_real_modules(self, family: Any, facts: ModelFacts) -> None:
+        """As in the suite; text encoders are named as in LoRA files, which the installed transformers may have shortened."""
+        components = {"unet": family.denoiser, **family.text_encoders}
+        for target in facts.targets:
+            module = components[target.component]
+            weight = module.get_submodule(live_name(module, target.name)).weight
+            assert tuple(weight.shape) == (target.out_features, target.in_features) + ((1, 1) if target.conv else ()), target
+
+
+class TestSdxl(_Suite):
+    use = "sdxl"
+    shape = "sdxl-small"
+
+
+class TestSd15(_Suite):
+    use = "sd15"
+    shape = "sd15"
+
+
+@pytest.fixture(params=SHAPES)
+def shape(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    build_tiny(tmp_path / "tiny", request.param)
+    return str(request.param)
+
+
+@pytest.mark.parametrize(("name", "scheduler"), [("euler", "EulerDiscreteScheduler"), ("euler-a", "EulerAncestralDiscreteScheduler"),
+                                                 ("ddim", "DDIMScheduler"), ("dpmpp-2m", "DPMSolverMultistepScheduler")])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_images_are_those_of_a_fresh_pipeline(shape: str, tmp_path: Path, name: str, scheduler: str) -> None:
+    """A picture equals, to the bit, what a person gets from diffusers with this seed, sampler and negative prompt."""
+    family = made(tmp_path, shape)
+    pipeline = fresh(tmp_path / "tiny", shape, scheduler)
+
+    for picture in (Picture("a red boat", 480187136), Picture("a cat", 7, "a dog")):
+        [ours] = family.generate([picture], sampling=Sampling(name, 3, 5.0, 64, 48))
+        theirs = pipeline(picture.prompt, negative_prompt=picture.negative or None, num_inference_steps=3, guidance_scale=5.0, width=64,
+                          height=48, generator=torch.Generator("cpu").manual_seed(picture.seed)).images[0]  # fmt: skip
+        assert pixels(ours).std() > 5
+        assert np.array_equal(pixels(ours), pixels(theirs))
+
+
+@pytest.mark.parametrize("options", [{"clip_skip": 1}, {"prediction": "v_prediction"}])
+def test_options_reach_the_images(shape: str, tmp_path: Path, options: dict[str, Any]) -> None:
+    """clip_skip and prediction do in images what diffusers' own arguments do."""
+    family, pipeline = made(tmp_path, shape, **options), fresh(tmp_path / "tiny", shape, "DDIMScheduler")
+    if "prediction" in options:
+        pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config, prediction_type="v_prediction")
+    if not hasattr(pipeline.text_encoder, "text_model"):  # where SD 1.5's pipeline looks for the last norm
+        object.__setattr__(pipeline.text_encoder, "text_model", pipeline.text_encoder)
+    plain = made(tmp_path, shape)
+
+    sampling = Sampling("ddim", 3, 1.0, 64, 64)  # without guidance: the other branch of the pipeline
+    [ours], [other] = family.generate([Picture("a boat", 1)], sampling=sampling), plain.generate([Picture("a boat", 1)], sampling=sampling)
+    theirs = pipeline("a boat", num_inference_steps=3, guidance_scale=1.0, width=64, height=64, clip_skip=options.get("clip_skip"),
+                      generator=torch.Generator("cpu").manual_seed(1)).images[0]  # fmt: skip
+    assert np.array_equal(pixels(ours), pixels(theirs))
+    assert not np.array_equal(pixels(ours), pixels(other))
+
+
+def test_training_is_conditioned_as_the_pipeline_is(shape: str, tmp_path: Path) -> None:
+    """Tokens, embeddings, pooled embedding and time ids of training equal what the pipeline gives the U-Net."""
+    family, pipeline = made(tmp_path, shape), fresh(tmp_path / "tiny", shape, "DDIMScheduler")
+    seen: list[dict[str, Any]] = []
+    forward = pipeline.unet.forward
+
+    def spy(sample: Any, timestep: Any, encoder_hidden_states: Any, added_cond_kwargs: Any = None, **rest: Any) -> Any:
+        seen.append({"noisy": sample, "t": timestep, "embeds": encoder_hidden_states, **(added_cond_kwargs or {})})
+        result = forward(sample, timestep, encoder_hidden_states=encoder_hidden_states, added_cond_kwargs=added_cond_kwargs, **rest)
+        seen[-1]["out"] = result[0]
+        return result
+
+    pipeline.unet.forward = spy
+    size = {"original_size": (70, 90), "crops_coords_top_left": (3, 5)} if shape != "sd15" else {}
+    pipeline("a cat", num_inference_steps=1, guidance_scale=1.0, width=64, height=48, output_type="latent", **size)
+
+    place = Placement(width=64, height=48, resize=(66, 51), crop=(5, 3), original=(90, 70))
+    conditioning = family.condition(family.encode_tokens(torch.from_numpy(family.tokenize(["a cat"]))), placements=[place])
+    assert conditioning["embeds"].equal(seen[0]["embeds"])
+    if shape != "sd15":
+        assert conditioning["pooled"].equal(seen[0]["text_embeds"])
+        assert conditioning["time_ids"].equal(seen[0]["time_ids"])
+    ours = family.denoise(seen[0]["noisy"], timesteps=seen[0]["t"].reshape(1), conditioning=conditioning)
+    assert ours.allclose(seen[0]["out"], atol=1e-5)
+
+
+def test_latents_are_scaled_for_the_denoiser(shape: str, tmp_path: Path) -> None:
+    """Mean and std are the VAE's own posterior times its scaling factor."""
+    family, pipeline = made(tmp_path, shape), fresh(tmp_path / "tiny", shape)
+    image = torch.from_numpy(generator(0, "image").uniform(-1, 1, (2, 3, 64, 64))).float()
+
+    mean, std = family.encode_images(image)
+    with torch.no_grad():
+        posterior = pipeline.vae.encode(image).latent_dist
+    scale = pipeline.vae.config.scaling_factor
+    assert mean.allclose(posterior.mean * scale, atol=1e-5)
+    assert std.allclose(posterior.std * scale, atol=1e-5)
+
+
+def test_prediction_comes_from_the_scheduler_config(tmp_path: Path) -> None:
+    """A v-prediction base is known as one by the plan and by the run."""
+    build_tiny(tmp_path / "tiny", "sd15", prediction="v_prediction")
+    component = COMPONENTS["sd15"]
+
+    facts = component.facts(component.options(checkpoint="tiny"), context=context_of(tmp_path))  # type: ignore[misc]
+    family = made(tmp_path, "sd15")
+    assert facts.prediction == family.schedule.prediction == "v_prediction"
+    assert family.schedule.alphas_cumprod.shape == (1000,)
+    assert family.schedule.alphas_cumprod[0] > 0.99 > 0.01 > family.schedule.alphas_cumprod[-1]
+
+
+def test_bf16_base_keeps_its_vae_in_float32(shape: str, tmp_path: Path) -> None:
+    """U-Net and text encoders take the run's dtype, the VAE its own; generation works across them."""
+    family = made(tmp_path, shape, Precision(torch.device("cpu"), torch.bfloat16, torch.bfloat16))
+
+    assert {weight.dtype for weight in family.denoiser.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in family.vae.parameters()} == {torch.float32}
+    [image] = family.generate([Picture("a boat", 1)], sampling=Sampling("euler", 2, 3.0, 64, 64))
+    assert pixels(image).std() > 5
+
+
+def test_generating_leaves_the_family_as_it_was(shape: str, tmp_path: Path) -> None:
+    """Training modes survive, and torch's global generator is not touched."""
+    family = made(tmp_path, shape)
+    family.denoiser.train()
+    before = torch.random.get_rng_state()
+
+    family.generate([Picture("a boat", 1)], sampling=Sampling("euler-a", 2, 3.0, 64, 64))
+    assert all(module.training for module in family.denoiser.modules())
+    assert torch.random.get_rng_state().equal(before)
+
+
+def test_gradient_checkpointing_gives_the_same_gradient(tmp_path: Path) -> None:
+    """Checkpointing changes memory only."""
+    build_tiny(tmp_path / "tiny", "sdxl-small")
+    gradients = []
+    for on in (False, True):
+        family = made(tmp_path, "sdxl-small")
+        family.denoiser.train()
+        family.gradient_checkpointing(on)
+        noisy = torch.from_numpy(generator(0, "noisy").standard_normal((1, 4, 8, 8))).float().requires_grad_()
+        place = Placement(64, 64, (64, 64), (0, 0), (64, 64))
+        conditioning = family.condition(family.encode_tokens(torch.from_numpy(family.tokenize(["x"]))), placements=[place])
+        family.denoise(noisy, timesteps=torch.tensor([10]), conditioning=conditioning).square().sum().backward()
+        gradients.append(noisy.grad)
+    assert gradients[0].allclose(gradients[1])
+
+
+# -- what folders may and may not do ---------------------------------------------------------------------------------------
+
+
+def edit(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_folders_cannot_name_code(shape: str, tmp_path: Path) -> None:
+    """Classes, code and downloads that configs ask for are not followed; the weights load as ever."""
+    plain = made(tmp_path, shape).content()
+    folder = tmp_path / "tiny"
+    (folder / "evil.py").write_text("raise SystemExit('imported')")
+    edit(folder / "model_index.json", _class_name=["evil", "Pipeline"], unet=["evil", "Model"])
+    edit(folder / "unet/config.json", _class_name="evil.Model", quantization_config={"quant_method": "bitsandbytes"})
+    edit(folder / "text_encoder/config.json", auto_map={"AutoModel": "evil.Model"}, _attn_implementation="evil/kernels",
+         architectures=["Evil"], torch_dtype="float64")  # fmt: skip
+    edit(folder / "tokenizer/tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Tokenizer", None]})
+
+    assert made(tmp_path, shape).content() == plain
+
+
+def test_bin_only_folder_is_refused(shape: str, tmp_path: Path) -> None:
+    """A folder without .safetensors is refused with the reason; the pickle is not opened."""
+    weights = tmp_path / "tiny/unet/diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+
+    with pytest.raises(SpecError, match=r"\.bin files can run code"):
+        made(tmp_path, shape)
+
+
+def test_pickle_checkpoint_is_refused(tmp_path: Path) -> None:
+    """So is a single .ckpt file, when the plan is made."""
+    (tmp_path / "model.ckpt").write_bytes(b"x")
+    component = COMPONENTS["sdxl"]
+
+    with pytest.raises(SpecError, match=r"not a \.safetensors file"):
+        component.facts(component.options(checkpoint="model.ckpt"), context=context_of(tmp_path))  # type: ignore[misc]
+
+
+def test_shards_and_variants_load(shape: str, tmp_path: Path) -> None:
+    """Sharded weights and a variant give the same content as the plain file; a missing variant names what is there."""
+    from safetensors.torch import load_file, save_file
+
+    plain = made(tmp_path, shape).content()
+    unet = tmp_path / "tiny/unet"
+    whole = load_file(unet / "diffusion_pytorch_model.safetensors")
+    names = sorted(whole)
+    shards = {"diffusion_pytorch_model-1-of-2.safetensors": names[::2], "diffusion_pytorch_model-2-of-2.safetensors": names[1::2]}
+    for shard, held in shards.items():
+        save_file({name: whole[name] for name in held}, unet / shard)
+    index = {"weight_map": {name: shard for shard, held in shards.items() for name in held}}
+    (unet / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    (unet / "diffusion_pytorch_model.safetensors").unlink()
+    assert made(tmp_path, shape).content() == plain
+
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        for path in (tmp_path / "tiny" / part).glob("*.safetensors"):
+            path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
+    (unet / "diffusion_pytorch_model.safetensors.index.json").unlink()
+    save_file(whole, unet / "diffusion_pytorch_model.fp16.safetensors")
+    assert made(tmp_path, shape, variant="fp16").content() == plain
+    with pytest.raises(SpecError, match=r"set model\.variant"):
+        made(tmp_path, shape)
+
+
+def test_shard_index_cannot_leave_its_folder(tmp_path: Path) -> None:
+    """A shard outside the part's folder is refused."""
+    build_tiny(tmp_path / "tiny", "sd15")
+    unet = tmp_path / "tiny/unet"
+    (unet / "diffusion_pytorch_model.safetensors").rename(tmp_path / "secret.safetensors")
+    index = {"weight_map": {"conv_in.weight": "../../secret.safetensors"}}
+    (unet / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+
+    with pytest.raises(SpecError, match="beside it"):
+        made(tmp_path, "sd15")
+
+
+def test_old_vae_names_load(tmp_path: Path) -> None:
+    """VAEs saved before diffusers 0.17 name their attention differently."""
+    from safetensors.torch import load_file, save_file
+
+    build_tiny(tmp_path / "tiny", "sd15")
+    path = tmp_path / "tiny/vae/diffusion_pytorch_model.safetensors"
+    plain = made(tmp_path, "sd15").content()
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    values = load_file(path)
+    renamed = {}
+    for name, value in values.items():
+        for new, older in old.items():
+            name = name.replace(f".{new}.", f".{older}.")
+        renamed[name] = value
+    assert set(renamed) != set(values)
+    save_file(renamed, path)
+
+    assert made(tmp_path, "sd15").content() == plain
+
+
+def test_another_vae_replaces_the_bases_own(shape: str, tmp_path: Path) -> None:
+    """A VAE folder, a whole pipeline and a single file serve as ``vae``; only the VAE's content changes."""
+    build_tiny(tmp_path / "other", shape, seed=5)  # type: ignore[arg-type]
+    shutil.copy(tmp_path / "other/vae/diffusion_pytorch_model.safetensors", tmp_path / "vae.safetensors")
+    plain = made(tmp_path, shape).content()
+
+    for place in ("other", "other/vae", "vae.safetensors"):
+        content = made(tmp_path, shape, vae=place).content()
+        assert content["vae"] != plain["vae"], place
+        assert {**content, "vae": ""} == {**plain, "vae": ""}
+    edit(tmp_path / "other/vae/config.json", latent_channels=16)
+    with pytest.raises(SpecError, match=r"model\.vae.*latent_channels"):
+        made(tmp_path, shape, vae="other")
+
+
+def test_content_tells_parts_apart(shape: str, tmp_path: Path) -> None:
+    """Another value, dtype or clip_skip gives another hash for that part, and the same bytes the same hash."""
+    from safetensors.torch import load_file, save_file
+
+    plain = made(tmp_path, shape).content()
+    assert made(tmp_path, shape).content() == plain
+    assert made(tmp_path, shape, vae_dtype="bfloat16").content()["vae"] != plain["vae"]
+    assert made(tmp_path, shape, clip_skip=1).content()["text_encoders"] != plain["text_encoders"]
+    path = tmp_path / "tiny/unet/diffusion_pytorch_model.safetensors"
+    values = load_file(path)
+    values["conv_in.weight"][0, 0, 0, 0] += 1
+    save_file(values, path)
+    changed = made(tmp_path, shape).content()
+    assert changed["denoiser"] != plain["denoiser"]
+    assert changed["vae"] == plain["vae"]
+
+
+def test_wrong_family_names_the_right_one(tmp_path: Path) -> None:
+    """An SD 1.5 folder as sdxl is refused when the plan is made, with the repair."""
+    build_tiny(tmp_path / "tiny", "sd15")
+    component = COMPONENTS["sdxl"]
+
+    with pytest.raises(SpecError, match="use = 'sd15'"):
+        component.facts(component.options(checkpoint="tiny"), context=context_of(tmp_path))  # type: ignore[misc]
+
+
+def test_missing_tensor_is_named(tmp_path: Path) -> None:
+    """A folder that is not whole names the first tensor that is missing."""
+    from safetensors.torch import load_file, save_file
+
+    build_tiny(tmp_path / "tiny", "sd15")
+    path = tmp_path / "tiny/unet/diffusion_pytorch_model.safetensors"
+    save_file({name: value for name, value in load_file(path).items() if name != "conv_out.bias"}, path)
+
+    with pytest.raises(SpecError, match=r"no tensor for conv_out\.bias"):
+        made(tmp_path, "sd15")
+
+
+# -- the hub -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An offline hub cache of our own."""
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def put(cache: Path, repo: str) -> Path:
+    """Make an empty cached snapshot and return its folder."""
+    commit = "0" * 40
+    entry = cache / f"models--{repo.replace('/', '--')}"
+    (entry / "refs").mkdir(parents=True)
+    (entry / "refs/main").write_text(commit)
+    (entry / "snapshots" / commit).mkdir(parents=True)
+    return entry / "snapshots" / commit
+
+
+def test_uncached_hub_id_says_what_to_run(tmp_path: Path, cache: Path) -> None:
+    """Offline without a cached copy: exit 3 and the command that fetches it; the plan's facts are there all the same."""
+    component = COMPONENTS["sdxl"]
+    options = component.options()
+    facts = component.facts(options, context=context_of(tmp_path))  # type: ignore[misc]
+    assert facts.base == "stabilityai/stable-diffusion-xl-base-1.0"
+    assert sum(target.component == "unet" for target in facts.targets) == 722
+
+    with pytest.raises(EnvironmentMissing, match="hf download stabilityai/stable-diffusion-xl-base-1.0 --revision main"):
+        component.build(options).load(context_of(tmp_path), precision=CPU)
+
+
+def test_cached_hub_id_is_found_and_checked(tmp_path: Path, cache: Path) -> None:
+    """A cached copy is used without a network; a model of other blocks than the family's is refused, as the plan assumed them."""
+    folder = put(cache, "somebody/small")
+    build_tiny(folder, "sdxl-small")
+
+    assert hub.download("somebody/small", "main", variant=None) == folder
+    with pytest.raises(SpecError, match="standard architecture"):
+        made(tmp_path, "sdxl", checkpoint="somebody/small")
+
+
+def test_missing_path_is_told(tmp_path: Path) -> None:
+    """What is neither a path nor a hub id is missing, not wrong."""
+    component = COMPONENTS["sdxl"]
+    with pytest.raises(EnvironmentMissing, match=r"nothing is at './models/base'"):
+        component.facts(component.options(checkpoint="./models/base"), context=context_of(tmp_path))  # type: ignore[misc]
