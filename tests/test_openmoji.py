@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,20 @@ def test_installed_plugin_is_listed_with_its_distribution(openmoji, loraspec_cli
 def test_spec_is_valid(openmoji, loraspec_cli, words):
     """The shipped spec and its profile pass every check that needs no data."""
     loraspec_cli("validate", SPEC, *words).assert_success()
+
+
+def test_schema_with_the_plugin_accepts_the_spec(openmoji):
+    """The JSON Schema knows the plugin's options: it accepts the spec, and refuses an option out of range."""
+    jsonschema = pytest.importorskip("jsonschema")
+    from loraspec.catalog import discover
+    from loraspec.spec.jsonschema import json_schema
+
+    validator = jsonschema.Draft202012Validator(json.loads(json.dumps(json_schema(discover()))))
+    spec = tomllib.loads(SPEC.read_text(encoding="utf-8"))
+    assert [error.message for error in validator.iter_errors(spec)] == []
+
+    spec["data"]["sources"][0]["size"] = 63
+    assert not validator.is_valid(spec)
 
 
 def test_spec_without_the_plugin_says_what_to_install(loraspec_cli, monkeypatch):
