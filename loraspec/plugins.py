@@ -247,7 +247,8 @@ def _extension_namespaces(candidates: list[Plugin]) -> tuple[list[Plugin], list[
                 probe = _manager(())
                 probe.register(plugin.module, name=plugin.name)
                 for implementation in probe.hook.loraspec_register_hookspecs.get_hookimpls():
-                    offered += list(implementation.function())
+                    answer: Any = implementation.function()
+                    offered += list(answer)
                 for namespace in offered:
                     _check_namespace(plugin, namespace)
                 _manager([*namespaces, *offered])

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loraspec.cli.output import plural, table
+from loraspec.cli.output import plural, table, width, wrapped
 
 if TYPE_CHECKING:
     from loraspec.catalog import Catalog, Entry
     from loraspec.plugins import Plugin
+
+LEAST_MEANING = 24  # columns
 
 _files = click.option("--file", "-f", "files", multiple=True, metavar="FILE", type=click.Path(path_type=Path),
                       help="Load a plugin file too, as `plugins = [...]` in a spec does; repeatable.")
@@ -115,12 +117,22 @@ def _echo_entry(entry: Entry) -> None:
     came = f"{entry.distribution} {entry.version}" if entry.distribution else "plugin file"
     click.echo(f"{click.style(entry.component.name, bold=True)}  {stage.title} for {table_of(stage)}, {entry.qualified}, {came}")
     if entry.component.summary:
-        click.echo(f"  {entry.component.summary}")
+        click.echo("\n".join(wrapped(entry.component.summary, indent=2)))
     if entry.component.libraries:
-        click.echo(f"  locked with: {', '.join(entry.component.libraries)}")
+        click.echo("\n".join(wrapped(f"locked with: {', '.join(entry.component.libraries)}", indent=2, hanging=4)))
     rows = [(o.name, o.type, "required" if o.default is None else o.default, o.meaning) for o in options_of(entry.component.options)]
-    if rows:
-        click.echo()
-        click.echo(table(rows, ("option", "type", "default", "meaning"), indent=2, styles=("cyan",)))
-    else:
-        click.echo("  no options")
+    click.echo("\n" + _options(rows) if rows else "  no options")
+
+
+def _options(rows: list[tuple[str, str, str, str]]) -> str:
+    """Lay options out as a table, or one below the other where the terminal leaves the meaning too little room."""
+    taken = sum(max(len(row[number]) for row in rows) + 2 for number in range(3))
+    if width() - taken - 2 >= LEAST_MEANING:
+        return table(rows, ("option", "type", "default", "meaning"), indent=2, styles=("cyan",))
+    lines = []
+    for name, kind, default, meaning in rows:
+        value = default if default in ("required", "absent") else f"default {default}"
+        head = wrapped(f"{name}  {kind}, {value}", indent=2, hanging=6)
+        head[0] = head[0].replace(name, click.style(name, fg="cyan"), 1)
+        lines += head + wrapped(meaning, indent=6)
+    return "\n".join(lines)

@@ -161,6 +161,17 @@ def test_pipes_get_no_colour_and_no_wrapping(loraspec_cli, monkeypatch):
     assert not [line for line in wide.splitlines() if line != line.rstrip()]
 
 
+def test_wide_options_stand_below_each_other(loraspec_cli, monkeypatch):
+    """Where type and default leave the meaning no room, as for a base model at 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    lines = loraspec_cli("plugins", "show", "guide:sdxl").out.splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if line.startswith("  revision  str, default")]
+    assert sum(len(line) > 50 for line in lines) > 5
+
+
 def test_main_is_the_console_script():
     """``loraspec`` and ``python -m loraspec`` are one."""
     done = run_without_torch("import runpy, sys; sys.argv = ['loraspec', '--version']; runpy.run_module('loraspec', run_name='__main__')")
