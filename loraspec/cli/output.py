@@ -65,8 +65,8 @@ def wrapped(text: str, *, indent: int, hanging: int | None = None) -> list[str]:
     """Return a text as lines that fit, broken between words only; ``hanging`` is the indent of all lines but the first."""
     import textwrap
 
-    later = " " * (indent if hanging is None else hanging)
-    return textwrap.wrap(text, width(), initial_indent=" " * indent, subsequent_indent=later, break_long_words=False, break_on_hyphens=False)
+    first, later = " " * indent, " " * (indent if hanging is None else hanging)
+    return textwrap.wrap(text, width(), initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False)
 
 
 def table(rows: Iterable[Sequence[str]], headings: Sequence[str] = (), *, indent: int = 0, styles: Sequence[str] = ()) -> str:

@@ -115,7 +115,7 @@ def _echo_entry(entry: Entry) -> None:
 
     stage = STAGE[entry.stage]
     came = f"{entry.distribution} {entry.version}" if entry.distribution else "plugin file"
-    click.echo(f"{click.style(entry.component.name, bold=True)}  {stage.title} for {table_of(stage)}, {entry.qualified}, {came}")
+    click.echo(f"{click.style(entry.qualified, bold=True)}  {stage.title} for {table_of(stage)}, {came}")
     if entry.component.summary:
         click.echo("\n".join(wrapped(entry.component.summary, indent=2)))
     if entry.component.libraries:
