@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def test_refresh_rewrites_only_between_the_markers(tmp_path: Path, monkeypatch: 
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- generated: spec -->\nstale words\n<!-- /generated -->\nafter\n", encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["docs", str(page)])
+    monkeypatch.delitem(sys.modules, "loraspec.spec.docs")
     runpy.run_module("loraspec.spec.docs", run_name="__main__")
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n<!-- generated: spec -->\n")

@@ -159,4 +159,5 @@ def test_apply_leaves_the_document_alone() -> None:
     document = parse(TEXT, name="s", path=Path("s"))
     before = repr(document.tables)
     apply(document, ["small", "sd15"], ["data.buckets.min=1"]).tables["data"]["buckets"]["max"] = 3
+    apply(document).tables["data"]["sources"][0]["use"] = "other"
     assert repr(document.tables) == before
