@@ -5,9 +5,10 @@ BIN = .venv/bin
 
 .PHONY: install demo test test-slow lint bench docs base
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml plugins/openmoji/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)" -e ".[dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e plugins/openmoji
 	touch $@
 
 install: .venv/installed

@@ -80,15 +80,18 @@ __all__ = [
 class DataSource(Protocol):
     """Finds images and their captions."""
 
-    def scan(self, context: Context) -> Scan: ...
+    def scan(self, context: Context) -> Scan:
+        """Return every image and every problem; reads headers, decodes nothing that it need not."""
 
 
 @runtime_checkable
 class ImageTransform(Protocol):
     """Changes a decoded image before it is placed in a bucket; deterministic, so that latents can be cached."""
 
-    def size(self, width: int, height: int) -> tuple[int, int]: ...
-    def __call__(self, image: Image, *, sample: Sample) -> Image: ...
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size, px, that an image of this size will have."""
+    def __call__(self, image: Image, *, sample: Sample) -> Image:
+        """Return the changed image."""
 
 
 @runtime_checkable
@@ -97,14 +100,16 @@ class CaptionTransform(Protocol):
 
     deterministic: bool
 
-    def __call__(self, descriptors: tuple[str, ...], *, sample: Sample, rng: np.random.Generator) -> tuple[str, ...]: ...
+    def __call__(self, descriptors: tuple[str, ...], *, sample: Sample, rng: np.random.Generator) -> tuple[str, ...]:
+        """Return the changed descriptors; the same for the same arguments."""
 
 
 @runtime_checkable
 class Captioner(Protocol):
     """Drafts captions for images that have none."""
 
-    def caption(self, image: Image, *, sample: Sample, style_tag: str) -> str: ...
+    def caption(self, image: Image, *, sample: Sample, style_tag: str) -> str:
+        """Return a caption."""
 
 
 # -- contracts of the run ------------------------------------------------------------------------------------------------
@@ -118,7 +123,12 @@ class ModelFamily(Protocol):
     text_encoders: Mapping[str, nn.Module]
     schedule: NoiseSchedule
 
-    def load(self, context: Context, *, precision: Precision) -> None: ...
+    def load(self, context: Context, *, precision: Precision) -> None:
+        """Load the frozen parts on the host.
+
+        Raises:
+            EnvironmentMissing: Weights are not here and cannot be had.
+        """
     def content(self) -> Mapping[str, str]:
         """sha256 by part (``vae``, ``text_encoders``, ``denoiser``): keys of the caches, and fields of the lock."""
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,7 +145,8 @@ class ModelFamily(Protocol):
         """``[B, C, h, w]``, int64 ``[B]`` -> the denoiser's prediction ``[B, C, h, w]``."""
     def place(self, part: Literal["vae", "text_encoders", "denoiser"], *, device: torch.device) -> None:
         """Move a part to a device: parts that are not needed leave the accelerator."""
-    def gradient_checkpointing(self, on: bool) -> None: ...
+    def gradient_checkpointing(self, on: bool) -> None:
+        """Recompute activations in the backward pass, or keep them."""
     def generate(self, pictures: Sequence[Picture], *, sampling: Sampling) -> list[Image]:
         """The images that diffusers' own pipeline gives for these seeds (one CPU generator per picture)."""
 
@@ -146,8 +157,10 @@ class Adapter(Protocol):
 
     def inject(self, family: ModelFamily, *, rng: Rng) -> list[dict[str, Any]]:
         """Freeze the family, add the weights (float32, initialised from ``rng("adapter", module)``), return parameter groups."""
-    def state(self) -> AdapterState: ...
-    def load_state(self, state: AdapterState) -> None: ...
+    def state(self) -> AdapterState:
+        """Return the weights, on the host."""
+    def load_state(self, state: AdapterState) -> None:
+        """Take weights over."""
     def set_weight(self, weight: float) -> None:
         """Scale the adapter's effect; 0 is the base, 1 is as trained."""
 
@@ -158,19 +171,22 @@ OptimizerFactory = Callable[[list[dict[str, Any]]], "torch.optim.Optimizer"]
 class LRSchedulerFactory(Protocol):
     """``build(options)`` of an lr scheduler; ``total_steps`` counts optimizer steps of the whole run."""
 
-    def __call__(self, optimizer: torch.optim.Optimizer, *, total_steps: int) -> torch.optim.lr_scheduler.LRScheduler: ...
+    def __call__(self, optimizer: torch.optim.Optimizer, *, total_steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+        """Return the scheduler, stepped once after each optimizer step."""
 
 
 class Objective(Protocol):
     """Noise, timesteps, target and weighting of the loss."""
 
-    def __call__(self, family: ModelFamily, *, batch: Batch) -> Loss: ...
+    def __call__(self, family: ModelFamily, *, batch: Batch) -> Loss:
+        """Return the loss of each sample, with gradient."""
 
 
 class Exporter(Protocol):
     """Names weights for other programs; ``header`` is what the run says of itself, already free of paths and hosts."""
 
-    def files(self, state: AdapterState, *, model: ModelFacts, header: Mapping[str, str], stem: str) -> Iterable[ExportFile]: ...
+    def files(self, state: AdapterState, *, model: ModelFacts, header: Mapping[str, str], stem: str) -> Iterable[ExportFile]:
+        """Return the files of one epoch; they match ``ExportFacts``."""
     def read(self, tensors: Mapping[str, Tensor], *, model: ModelFacts, adapter: AdapterFacts) -> AdapterState:
         """The inverse of ``files``: what a program that loads this file works with, as float32 neutral tensors."""
 
@@ -178,17 +194,20 @@ class Exporter(Protocol):
 class Evaluator(Protocol):
     """Judges epochs. ``run`` is ``loraspec.engine.run.Run`` after training; files go under ``run.folder``."""
 
-    def evaluate(self, run: Any) -> Mapping[str, float]: ...
+    def evaluate(self, run: Any) -> Mapping[str, float]:
+        """Return numbers to record; obey ``run.check_interrupt()`` between two items."""
 
 
 @runtime_checkable
 class Tracker(Protocol):
     """Records metrics; may carry event methods too. A failing tracker is warned about once and muted."""
 
-    def log(self, metrics: Mapping[str, float], *, step: int) -> None: ...
+    def log(self, metrics: Mapping[str, float], *, step: int) -> None:
+        """Record plain floats at the logging cadence."""
 
 
 class Launcher(Protocol):
     """Carries a run out: ``work`` does it in this process, ``command`` would do it in another. Returns the exit code."""
 
-    def launch(self, work: Callable[[], int], *, command: Sequence[str]) -> int: ...
+    def launch(self, work: Callable[[], int], *, command: Sequence[str]) -> int:
+        """Return the exit code."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Rng(Protocol):
     """``rng(purpose, *index)``: a fresh generator, the same for the same arguments on every machine."""
 
-    def __call__(self, purpose: str, *index: int | str) -> np.random.Generator: ...
+    def __call__(self, purpose: str, *index: int | str) -> np.random.Generator:
+        """Return the generator of this draw."""
 
 
 def draw_hash(seed: int, purpose: str, *index: int | str) -> bytes:

@@ -23,12 +23,13 @@ def command(folder: Path) -> int:
         raise SpecError(f"{folder} holds no run: there is no run.json")
     spec = folder / facts["spec"]
     if not spec.is_file():
-        raise SpecError(f"{folder}: its spec was {facts['spec']!r} as seen from there, and is gone; the run's own copy is {folder / 'spec.toml'}")
+        raise SpecError(f"{folder}: its spec was {facts['spec']!r} as seen from there, and is gone; a copy is {folder / 'spec.toml'}")
     plan = resolve(Path(click.format_filename(_short(spec))), profiles=facts["profiles"], sets=facts["sets"])
     if plan.spec_hash != facts["spec_hash"]:
         raise SpecError([
             Problem(
-                "", f"{_short(spec)} has changed since {folder} was started (hash {facts['spec_hash'][:12]}, now {plan.spec_hash[:12]})",
+                "",
+                f"{_short(spec)} changed since {folder} was started ({facts['spec_hash'][:12]}, now {plan.spec_hash[:12]})",
                 hint=f"compare it with {folder / 'spec.toml'}; `loraspec run {_short(spec)}` starts the changed spec in a folder of its own",
             )
         ])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @spec_argument
 @overlay_options
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder of the run; by default runs/<name>-<hash>.")
-@click.option("--resume", type=click.Choice(["auto", "never"]), default="auto", show_default=True, help="Whether a run that was begun is continued.")
+@click.option("--resume", type=click.Choice(["auto", "never"]), default="auto", show_default=True, help="Continue a run that was begun?")
 def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], output: Path | None, resume: str) -> int:
     """Train, evaluate and report.
 
@@ -31,7 +31,7 @@ def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], output
     plan = resolve(spec, profiles=profiles, sets=sets)
     folder = output or plan.run_folder
     if resume == "never" and (folder / "run.json").exists():
-        raise SpecError(f"{folder} holds a run of this spec already; continue it (--resume auto), give another --output, or change run.name")
+        raise SpecError(f"{folder} holds a run already; continue it (--resume auto), give another --output, or change run.name")
     place = os.path.relpath(spec.resolve(), folder.resolve())
     return carry_out(plan, folder, {"spec": Path(place).as_posix(), "profiles": list(profiles), "sets": list(sets)})
 
@@ -50,7 +50,8 @@ def carry_out(plan: Plan, folder: Path, command: dict[str, Any]) -> int:
     echo_problems(plan.warnings)
     launcher = plan.one("launcher")
     assert launcher is not None  # the stage has a default
-    argv = ["loraspec", "run", str(plan.document.path), *_flags("--profile", command["profiles"]), *_flags("--set", command["sets"]), "--output", str(folder)]
+    flags = [*_flags("--profile", command["profiles"]), *_flags("--set", command["sets"]), "--output", str(folder)]
+    argv = ["loraspec", "run", str(plan.document.path), *flags]
 
     def work() -> int:
         from loraspec.engine.execute import execute
@@ -99,4 +100,5 @@ def _look(plan: Plan) -> None:
     if missing:
         other = "embedded" in plan.document.tables.get("profiles", {})
         meanwhile = f"meanwhile, with nothing to download: loraspec run {plan.document.name} --profile embedded" if other else ""
-        raise EnvironmentMissing("\n".join(["this run cannot start here:", *(f"  - {text}" for text in missing), *([f"  {meanwhile}"] if meanwhile else [])]))
+        lines = ["this run cannot start here:", *(f"  - {text}" for text in missing), *([f"  {meanwhile}"] if meanwhile else [])]
+        raise EnvironmentMissing("\n".join(lines))

@@ -26,8 +26,8 @@ def cache_root() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "loraspec"
 
 
-def latent_key(image_sha256: str, *, placement: Placement, vae: str, transforms: list[str], precision: str) -> str:
-    """Return the entry's name: sha256 over image bytes, geometry, VAE weights, transforms, dtype and decoder versions."""
+def latent_key(image_sha256: str, *, placement: Placement, vae: str, transforms: list[str], device: str) -> str:
+    """Return the entry's name: sha256 over image bytes, geometry, VAE weights, transforms, device and decoder versions."""
     import PIL
 
     parts = {
@@ -38,7 +38,7 @@ def latent_key(image_sha256: str, *, placement: Placement, vae: str, transforms:
         "crop": list(placement.crop),
         "vae": vae,
         "transforms": transforms,
-        "precision": precision,
+        "device": device,
         "pillow": PIL.__version__,
         "torch": torch.__version__,
     }

@@ -34,7 +34,8 @@ def choose_device(wanted: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         found = "cuda, cpu" if torch.cuda.is_available() else "cpu"
         raise EnvironmentMissing(
-            f"train.device: {wanted!r} cannot be used here: {str(error).splitlines()[0]}", hint=f"found: {found}; or train.device = \"auto\""
+            f"train.device: {wanted!r} cannot be used here: {str(error).splitlines()[0]}",
+            hint=f"found: {found}; or train.device = \"auto\"",
         ) from error
     return device
 
@@ -106,7 +107,7 @@ def facts(precision: Precision) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda or "",
-        "cudnn": torch.backends.cudnn.version() or 0 if device.type == "cuda" else 0,
+        "cudnn": str(torch.backends.cudnn.version() or "") if device.type == "cuda" else "",  # type: ignore[no-untyped-call]
         "allow_tf32": bool(torch.backends.cuda.matmul.allow_tf32) if device.type == "cuda" else False,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loraspec import __version__
-from loraspec.engine import checkpoint, device
+from loraspec.engine import device
 from loraspec.engine.folder import LOCK, Interrupts, RunFolder, held
 from loraspec.engine.loop import train
 from loraspec.engine.prepare import prepare
@@ -115,7 +115,7 @@ def _same_work(files: RunFolder, lock: dict[str, Any]) -> None:
         return
     before = read_json(files.path / LOCK)
     problems = [
-        Problem(path, f"the run was started with {old!r}, now it is {new!r}", hint="give the changed spec another run.name, or put the data back")
+        Problem(path, f"the run was started with {old!r}, now it is {new!r}", hint="put it back, or give the spec another run.name")
         for part in ("spec", "data")
         for path, old, new in _differences(before.get(part), lock.get(part), part)
     ]
@@ -141,4 +141,4 @@ def _now() -> str:
 def has_work_left(folder: Path) -> bool:
     """Whether a run's folder holds a run that is not done."""
     facts = RunFolder(folder).facts
-    return bool(facts) and facts.get("state") != "done" or bool(checkpoint.folders(folder / "state")) and not facts
+    return bool(facts) and facts.get("state") != "done"

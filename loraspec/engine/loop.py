@@ -13,8 +13,8 @@ from loraspec.engine.prepare import Latents
 from loraspec.engine.text import Encodings, LiveEncodings
 
 if TYPE_CHECKING:
-    from loraspec.engine.run import Run
     from loraspec.dataplan import Step
+    from loraspec.engine.run import Run
 
 
 def train(run: Run, latents: Mapping[str, Latents]) -> None:
@@ -50,7 +50,7 @@ def train_step(run: Run, step: Step, latents: Mapping[str, Latents], encodings: 
         with autocast(run.precision):
             loss = run.objective(run.family, batch=batch)
         value = loss.per_sample.sum() / samples
-        run.scaler.scale(value).backward()
+        run.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
         total += value.detach()  # stays on the device: reading it here would wait for every step
     run.hooks.loraspec_after_backward(run=run, step=step.index)
     run.scaler.unscale_(run.optimizer)

@@ -12,11 +12,12 @@ from attrs import asdict, frozen
 from PIL import Image
 from torch import Tensor
 
+from loraspec.contracts import Visit
+from loraspec.dataplan import PlacedSample
 from loraspec.engine.cache import LatentCache, cache_root, latent_key
 from loraspec.engine.store import append_line, read_lines, write_bytes, write_lines
 from loraspec.errors import Problem, SpecError
 from loraspec.images import decode
-from loraspec.dataplan import PlacedSample
 
 if TYPE_CHECKING:
     from loraspec.engine.run import Run
@@ -72,9 +73,8 @@ def prepare(run: Run) -> dict[str, Latents]:
         try:
             encoded = placed.sample.read()
             image = None
-            key = latent_key(
-                hashlib.sha256(encoded).hexdigest(), placement=placed.placement, vae=content, transforms=labels, precision=run.precision.device.type
-            )
+            sha256 = hashlib.sha256(encoded).hexdigest()
+            key = latent_key(sha256, placement=placed.placement, vae=content, transforms=labels, device=run.precision.device.type)
             entry = None if heldout else cache.get(key)
             if entry is None or number <= THUMBNAILS:
                 image = prepared_pixels(placed, encoded, run.image_transforms)
@@ -89,11 +89,12 @@ def prepare(run: Run) -> dict[str, Latents]:
                 cache.put(key, *entry)
             assert entry is not None
             latents[placed.sample.key] = Latents(*entry)
-        thumb = _thumbnail(run, image, hashlib.sha256(encoded).hexdigest()) if image is not None and number <= THUMBNAILS else ""
+        thumb = _thumbnail(run, image, sha256) if image is not None and number <= THUMBNAILS else ""
         rows.append(_row(run, placed, encoded, heldout=heldout, thumb=thumb))
         run.progress("prepare", number, len(everything))
     if problems:
         raise SpecError(problems)
+    warn_of_long_captions(run)
     run.family.place("vae", device=torch.device("cpu"))
     if cache.rebuilt:
         run.say(f"{len(cache.rebuilt)} cached latents were damaged and have been rebuilt", severity="warning")
@@ -101,6 +102,17 @@ def prepare(run: Run) -> dict[str, Latents]:
     write_lines(run.folder / "manifest.jsonl", rows)
     run.manifest = rows
     return latents
+
+
+def warn_of_long_captions(run: Run) -> None:
+    """Tell which captions are longer than ``captions.max_tokens`` or than the text encoders read: the rest is cut off."""
+    limit = min(run.plan.spec.captions.max_tokens, run.plan.model.max_tokens)
+    counts = {placed.sample.key: run.family.count_tokens(run.data.caption(Visit(1, placed.sample.key, 0))) for placed in run.data.images}
+    long = {key: count for key, count in counts.items() if count > limit}
+    if long:
+        named = ", ".join(f"{key} ({count})" for key, count in sorted(long.items(), key=lambda item: -item[1])[:5])
+        lost = f"what is beyond {run.plan.model.max_tokens} is cut off"
+        run.say(f"{len(long)} captions have more than {limit} tokens, {lost}: {named}", severity="warning")
 
 
 def draft_captions(run: Run) -> None:

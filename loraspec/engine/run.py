@@ -77,7 +77,11 @@ class Run:
         self.exporters: list[Any] = [exporter for _, exporter in many["exporter"]]
         self.evaluators: list[tuple[str, Any]] = many["evaluator"]
         self.trackers: list[tuple[str, Any]] = many["tracker"]
-        listeners = [(f"{stage} {index} {name}", item, stage == "tracker") for stage, items in many.items() for index, (name, item) in enumerate(items)]
+        listeners = [
+            (f"{stage} {index} {name}", item, stage == "tracker")
+            for stage, items in many.items()
+            for index, (name, item) in enumerate(items)
+        ]
         self.events.register(listeners)
 
     # -- words to the outside ------------------------------------------------------------------------------------------
@@ -114,7 +118,8 @@ class Run:
         if self.interrupts.reason:
             if save:
                 self.checkpoint()
-            raise Stopped(f"stopped by {self.interrupts.reason} after step {self.step} of {self.total_steps}; go on with: loraspec resume {self.folder}")
+            done = f"after step {self.step} of {self.total_steps}"
+            raise Stopped(f"stopped by {self.interrupts.reason} {done}; go on with: loraspec resume {self.folder}")
 
     # -- phases --------------------------------------------------------------------------------------------------------
 
@@ -186,7 +191,8 @@ class Run:
         losses = table[:, names.index("loss")].tolist()
         for (step, _, _), loss in zip(pending, losses, strict=True):
             if loss != loss or loss in (float("inf"), float("-inf")):
-                raise RunError(f"step {step}: the loss is {loss}; try train.mixed_precision = \"bf16\" or \"no\", or a smaller optimizer.lr")
+                remedy = "try train.mixed_precision = \"bf16\" or \"no\", or a smaller optimizer.lr"
+                raise RunError(f"step {step}: the loss is {loss}; {remedy}")
         self._epoch_losses += losses
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
@@ -241,7 +247,10 @@ class Run:
                 files.append({"path": file.path, "bytes": path.stat().st_size, "sha256": sha256})
         losses = self._epoch_losses or [0.0]
         norm = sum(float(tensor.float().square().sum()) for tensor in state.tensors.values()) ** 0.5
-        entry = {"epoch": epoch, "step": self.step, "files": files, "loss": sum(losses) / len(losses), "d_lr": self.metrics.get("d_lr", 0.0), "weight_norm": norm}
+        entry = {
+            "epoch": epoch, "step": self.step, "files": files, "loss": sum(losses) / len(losses), "d_lr": self.metrics.get("d_lr", 0.0),
+            "weight_norm": norm,
+        }
         self.files.commit_index(entry)
         self._epoch_losses = []
         self.checkpoint()

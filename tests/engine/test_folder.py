@@ -14,7 +14,10 @@ from loraspec.errors import RunError, Stopped
 
 def test_held_tells_who_holds_it(tmp_path):
     """A second process is told the first one's number, and gets the folder once the first is gone."""
-    code = "import sys, pathlib\nfrom loraspec.engine.folder import held\nwith held(pathlib.Path(sys.argv[1])):\n    print('in', flush=True); sys.stdin.read()"
+    code = (
+        "import sys, pathlib\nfrom loraspec.engine.folder import held\n"
+        "with held(pathlib.Path(sys.argv[1])):\n    print('in', flush=True); sys.stdin.read()"
+    )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "in\n"
 

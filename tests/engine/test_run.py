@@ -179,7 +179,7 @@ def test_changed_spec_is_not_resumed(run_spec, spec_with_stopper, loraspec_cli):
     stopped = run_spec(path)
     path.write_text(path.read_text().replace("repeats = 2", "repeats = 3"))
 
-    loraspec_cli("resume", stopped.folder).assert_failed(2, "has changed since")
+    loraspec_cli("resume", stopped.folder).assert_failed(2, "changed since")
 
 
 def test_text_encoders_are_not_called_between_steps(run_spec, tmp_path):
@@ -275,3 +275,12 @@ def test_sigint_handler_is_put_back(run_spec):
 
     assert signal.getsignal(signal.SIGINT) is before
     assert os.environ.get("LORASPEC_CACHE")
+
+
+def test_long_captions_are_told(run_spec):
+    """Captions beyond ``captions.max_tokens`` are named with their length."""
+    outcome = run_spec(TINY_SPEC, "--set", "captions.max_tokens=2")
+
+    outcome.assert_success()
+    warnings = [event["text"] for event in outcome.events if event["kind"] == "message" and event["severity"] == "warning"]
+    assert any("have more than 2 tokens" in text for text in warnings)
