@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from loraspec.testing.suites.adapters import AdapterSuite, ObjectiveSuite
 from loraspec.testing.suites.base import ComponentSuite
-from loraspec.testing.suites.models import AdapterSuite, ModelFamilySuite, ObjectiveSuite
+from loraspec.testing.suites.models import ModelFamilySuite
 from loraspec.testing.suites.optimizers import LRSchedulerSuite, OptimizerSuite
 from loraspec.testing.suites.outputs import CallbackSuite, EvaluatorSuite, ExporterSuite, LauncherSuite, TrackerSuite
 from loraspec.testing.suites.pictures import CaptionTransformSuite, DataSourceSuite
