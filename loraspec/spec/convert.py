@@ -219,7 +219,7 @@ def _attrs_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
         raise PluginError(f"{cls.__module__}.{cls.__qualname__}: the type of a field cannot be read: {error}") from error
     fields = [attribute for attribute in attrs.fields(cls) if attribute.init]
     for attribute in fields:
-        if not _allowed(attribute.type):
+        if not rules.allowed(attribute.type):
             where = f"{cls.__module__}.{cls.__qualname__}.{attribute.name}"
             raise PluginError(f"{where}: options cannot have the type {attribute.type!r}; see loraspec.Component")
 
@@ -275,23 +275,6 @@ def _field(value: Any, attribute: attrs.Attribute[Any]) -> Any:
     return _structure(value, attribute.type)
 
 
-def _origin(kind: Any) -> Any:
-    return get_origin(kind)
-
-
-def _allowed(kind: Any) -> bool:
-    """Return whether options may have a type: those that ``loraspec.Component`` names, and no others."""
-    if kind in (bool, int, float, str, Any, dict) or _origin(kind) is Literal or attrs.has(kind):
-        return True
-    origin = _origin(kind)
-    args = [arg for arg in get_args(kind) if arg is not Ellipsis]
-    if rules.is_union(kind):
-        return all(map(_allowed, rules.members(kind)))
-    if origin is dict:
-        return args[0] is str and _allowed(args[1])
-    return origin in (tuple, list) and bool(args) and all(map(_allowed, args))
-
-
 def _converter() -> Converter:
     made = Converter(detailed_validation=False)
     made.register_structure_hook_factory(lambda kind: attrs.has(kind) and kind is not Choice, _attrs_hook)
@@ -300,9 +283,9 @@ def _converter() -> Converter:
     made.register_structure_hook(int, _integer)
     made.register_structure_hook(float, _number)
     made.register_structure_hook(Choice, _choice)
-    made.register_structure_hook_func(lambda kind: _origin(kind) is Literal, _literal)
-    made.register_structure_hook_func(lambda kind: _origin(kind) in (tuple, list), _sequence)
-    made.register_structure_hook_func(lambda kind: _origin(kind) is dict or kind is dict, _mapping)
+    made.register_structure_hook_func(lambda kind: rules.origin(kind) is Literal, _literal)
+    made.register_structure_hook_func(lambda kind: rules.origin(kind) in (tuple, list), _sequence)
+    made.register_structure_hook_func(lambda kind: rules.origin(kind) is dict or kind is dict, _mapping)
     made.register_structure_hook_func(rules.is_union, _union)
     return made
 

@@ -148,6 +148,24 @@ def _plural(kind: Any) -> str:
     return _PLURAL.get(text, f"values, each {text}")
 
 
+def origin(kind: Any) -> Any:
+    """Return ``typing.get_origin``, typed so that any class can be asked for."""
+    return get_origin(kind)
+
+
+def allowed(kind: Any) -> bool:
+    """Return whether options may have a type: those that ``loraspec.Component`` names, and no others."""
+    if kind in (bool, int, float, str, Any, dict) or origin(kind) is Literal or attrs.has(kind):
+        return True
+    outer = origin(kind)
+    args = [arg for arg in get_args(kind) if arg is not Ellipsis]
+    if is_union(kind):
+        return all(map(allowed, members(kind)))
+    if outer is dict:
+        return args[0] is str and allowed(args[1])
+    return outer in (tuple, list) and bool(args) and all(map(allowed, args))
+
+
 def unit_of(attribute: attrs.Attribute[Any]) -> str:
     """Return the unit that ``option`` kept."""
     return str(attribute.metadata.get("unit", ""))
