@@ -6,6 +6,7 @@ Nothing here imports torch, numpy or PIL when it is imported.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -153,13 +154,7 @@ class AdapterFacts:
     @property
     def parameters(self) -> int:
         """Number of trained values."""
-        total = 0
-        for shape in self.tensors.values():
-            size = 1
-            for side in shape:
-                size *= side
-            total += size
-        return total
+        return sum(math.prod(shape) for shape in self.tensors.values())
 
 
 @frozen
@@ -207,9 +202,6 @@ class Visit:
     def index(self) -> tuple[int, str, int]:
         """The index to pass to ``rng`` after the purpose."""
         return (self.epoch, self.key, self.repeat)
-
-
-# -- the run -------------------------------------------------------------------------------------------------------------
 
 
 @frozen(eq=False)

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest_plugins = ["loraspec.testing"]
-
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):

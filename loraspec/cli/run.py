@@ -98,7 +98,6 @@ def _look(plan: Plan) -> None:
         except EnvironmentMissing as error:
             missing.append(str(error))
     if missing:
-        other = "embedded" in plan.document.tables.get("profiles", {})
-        meanwhile = f"meanwhile, with nothing to download: loraspec run {plan.document.name} --profile embedded" if other else ""
+        meanwhile = f"meanwhile, with nothing to download: loraspec run {plan.meanwhile}" if plan.meanwhile else ""
         lines = ["this run cannot start here:", *(f"  - {text}" for text in missing), *([f"  {meanwhile}"] if meanwhile else [])]
         raise EnvironmentMissing("\n".join(lines))
