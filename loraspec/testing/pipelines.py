@@ -1,7 +1,8 @@
 """Tiny diffusers pipelines with random weights, in the shape of SDXL and SD 1.5: seconds to build, nothing to download.
 
-``sdxl`` has the block structure of SDXL base (722 modules in the published target set), ``sd15`` that of SD 1.5 (192), both at
-a width of a few channels; ``sdxl-small`` is a model of the SDXL family with other blocks. Images are 64 px (latents 8 px).
+``sdxl`` has the blocks of SDXL base with at most two transformer layers each, ``sdxl-deep`` with all of them (722 modules in the
+published target set), ``sd15`` those of SD 1.5 (192), all at a width of a few channels; ``sdxl-small`` is a model of the SDXL family
+with other blocks. Images are 64 px (latents 8 px).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 from loraspec.randomness import generator
 
-Shape = Literal["sdxl", "sdxl-small", "sd15"]
+Shape = Literal["sdxl", "sdxl-deep", "sdxl-small", "sd15"]
 LENGTH = 77
 TEXT = {"intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": LENGTH}
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
@@ -22,7 +23,7 @@ SDXL = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "proje
         "use_linear_projection": True, "cross_attention_dim": 16 + 24}
 UNET: dict[Shape, dict[str, Any]] = {
     "sdxl": SDXL | {
-        "block_out_channels": (4, 8, 8), "layers_per_block": 2, "transformer_layers_per_block": [1, 2, 10], "attention_head_dim": [1, 2, 2],
+        "block_out_channels": (4, 8, 8), "layers_per_block": 2, "transformer_layers_per_block": [1, 1, 2], "attention_head_dim": [1, 2, 2],
         "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     },
@@ -37,6 +38,7 @@ UNET: dict[Shape, dict[str, Any]] = {
         "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
     },
 }  # fmt: skip
+UNET["sdxl-deep"] = UNET["sdxl"] | {"transformer_layers_per_block": [1, 2, 10]}
 
 
 def build_tiny(folder: Path, family: Shape, *, seed: int = 0, prediction: str = "epsilon") -> Path:

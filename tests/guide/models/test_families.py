@@ -386,7 +386,7 @@ def test_uncached_hub_id_says_what_to_run(tmp_path: Path, cache: Path) -> None:
     assert facts.base == "stabilityai/stable-diffusion-xl-base-1.0"
     assert sum(target.component == "unet" for target in facts.targets) == 722
 
-    with pytest.raises(EnvironmentMissing, match="hf download stabilityai/stable-diffusion-xl-base-1.0 --revision main"):
+    with pytest.raises(EnvironmentMissing, match=r"hf download stabilityai/stable-diffusion-xl-base-1\.0 --revision main"):
         component.build(options).load(context_of(tmp_path), precision=CPU)
 
 
