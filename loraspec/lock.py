@@ -77,11 +77,6 @@ def lock_bytes(lock: dict[str, Any]) -> bytes:
     return (json.dumps(lock, **_LAYOUT) + "\n").encode()
 
 
-def lock_sha256(lock: dict[str, Any]) -> str:
-    """Return the digest of a lock's content, whatever its layout."""
-    return hashlib.sha256(canonical(lock)).hexdigest()
-
-
 def _stage(choice: ResolvedStage) -> dict[str, Any]:
     entry = choice.entry
     return {

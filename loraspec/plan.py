@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -21,6 +20,7 @@ from loraspec.gridplan import GridPlan, grid_of
 from loraspec.randomness import rng_of
 from loraspec.scan import gather
 from loraspec.spec.load import load, place
+from loraspec.spec.resolved import spec_hash
 from loraspec.stages import STAGE, STAGES
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Plan:
     @cached_property
     def spec_hash(self) -> str:
         """sha256 of the resolved spec; where the run's folder lies is not part of it."""
-        return hashlib.sha256(canonical(self.resolved_without_place)).hexdigest()
+        return spec_hash(self.resolved_without_place)
 
     @property
     def resolved_without_place(self) -> dict[str, Any]:

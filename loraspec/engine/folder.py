@@ -11,6 +11,7 @@ from typing import Any
 
 from loraspec.engine.store import append_line, file_sha256, read_json, write_bytes, write_json
 from loraspec.errors import RunError, Stopped
+from loraspec.lock import lock_bytes
 
 SPEC, RESOLVED, LOCK, RUN = "spec.toml", "resolved.toml", "lock.json", "run.json"
 
@@ -85,13 +86,13 @@ class RunFolder:
 
     def write_lock(self, lock: dict[str, Any]) -> None:
         """Write ``lock.json``."""
-        write_json(self.path / LOCK, lock)
+        write_bytes(self.path / LOCK, lock_bytes(lock))
 
     def begin(self, *, spec_text: str, resolved: str, lock: dict[str, Any], facts: dict[str, Any]) -> None:
         """Write what a fresh run starts from."""
         write_bytes(self.path / SPEC, spec_text.encode())
         write_bytes(self.path / RESOLVED, resolved.encode())
-        write_json(self.path / LOCK, lock)
+        self.write_lock(lock)
         self.note(**facts)
 
 
