@@ -106,7 +106,8 @@ def test_a_cell_is_what_diffusers_gives_for_its_epoch_file(
     turns a pixel value by one at most.
     """
     folder = base(family)
-    outcome = run_spec(SPEC.format(family=family, prompts=json.dumps(list(PROMPTS), ensure_ascii=False), sampler=sampler, negative=negative))
+    prompts = json.dumps(list(PROMPTS), ensure_ascii=False)
+    outcome = run_spec(SPEC.format(family=family, prompts=prompts, sampler=sampler, negative=negative))
     outcome.assert_success()
     index = json.loads((outcome.folder / "grid" / "index.json").read_text())
     assert len(index["cells"]) == (2 * 2 + 1) * 2 * 2

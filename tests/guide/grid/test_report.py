@@ -139,7 +139,9 @@ def test_files_outside_the_folder_are_never_shown(make_run: Callable[..., Path],
     for number, cell in enumerate(index["cells"]):
         cell["file"] = ("../../../secret.png", str(secret), "0" * 64 + ".png", 5)[number % 4]
     (folder / "grid" / "cells" / ("0" * 64 + ".png")).symlink_to(secret)
-    index["sheets"] = [{"prompt": 0, "seed": 0, "file": "javascript:alert(1)"}]
+    Image.new("RGB", (8, 8)).save(folder / "grid" / "cells" / "other.png")  # here, but no cell
+    index["cells"][0]["file"] = "other.png"
+    index["sheets"] = [{"prompt": 0, "seed": 0, "file": "javascript:alert(1)"}, {"prompt": 1, "seed": 0, "file": "index.json"}]
     (folder / "grid" / "index.json").write_text(json.dumps(index))
     page = page_of(folder)
     assert not page.values("src")
