@@ -30,7 +30,7 @@ def command(folder: Path) -> int:
             Problem(
                 "",
                 f"{_short(spec)} changed since {folder} was started ({facts['spec_hash'][:12]}, now {plan.spec_hash[:12]})",
-                hint=f"compare it with {folder / 'spec.toml'}; `loraspec run {_short(spec)}` starts the changed spec in a folder of its own",
+                hint=f"compare it with {folder / 'spec.toml'}; `loraspec run {_short(spec)}` starts it anew, in its own folder",
             )
         ])
     return carry_out(plan, folder, {key: facts[key] for key in ("spec", "profiles", "sets")})
