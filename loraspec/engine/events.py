@@ -23,18 +23,17 @@ class Events:
         self.hook = self._manager.hook
 
     def register(self, objects: Iterable[tuple[str, Any, bool]]) -> None:
-        """Register ``(name, object, is tracker)`` in spec order.
+        """Register ``(name, object, is tracker)`` in spec order; objects without events cost nothing.
 
         Raises:
-            PluginError: Two equal objects, or an event that does not exist.
+            PluginError: An object implements an event that does not exist.
         """
         for name, listener, tracker in reversed(list(objects)):  # pluggy calls the last registered first
-            target = _Shield(name, listener, self) if tracker else listener
+            self._manager.register(_Listener(name, listener, self if tracker else None), name=name)
             try:
-                self._manager.register(target, name=name)
                 self._manager.check_pending()
-            except (ValueError, pluggy.PluginValidationError) as error:
-                raise PluginError(f"{name}: {error}; listeners must compare by identity (`@define(eq=False)`)") from error
+            except pluggy.PluginValidationError as error:
+                raise PluginError(f"{name}: {error}") from error
 
     def mute(self, name: str, error: Exception) -> None:
         """Silence a tracker for the rest of the run."""
@@ -43,24 +42,23 @@ class Events:
             self._warn(f"tracker {name!r} failed and is muted: {type(error).__name__}: {error}")
 
 
-class _Shield:
-    """A tracker as the manager sees it: its events, each guarded."""
+class _Listener:
+    """An object as the manager sees it: its events and nothing else, so that no property is read and equal objects stay two."""
 
-    def __init__(self, name: str, tracker: Any, events: Events) -> None:
-        self._name = name
-        for event in (attribute for attribute in dir(RunHooks) if attribute.startswith("loraspec_")):
-            method = getattr(tracker, event, None)
-            if method is not None:
-                setattr(self, event, self._guard(method, events))
+    def __init__(self, name: str, listener: Any, guarded_by: Events | None) -> None:
+        for event in (attribute for attribute in dir(type(listener)) if attribute.startswith("loraspec_")):
+            method = getattr(listener, event)
+            setattr(self, event, _guard(name, method, guarded_by) if guarded_by else method)
 
-    def _guard(self, method: Callable[..., Any], events: Events) -> Callable[..., Any]:
-        @functools.wraps(method)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            if self._name not in events.muted:
-                try:
-                    return method(*args, **kwargs)
-                except Exception as error:
-                    events.mute(self._name, error)
-            return None
 
-        return guarded
+def _guard(name: str, method: Callable[..., Any], events: Events) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if name not in events.muted:
+            try:
+                return method(*args, **kwargs)
+            except Exception as error:
+                events.mute(name, error)
+        return None
+
+    return guarded

@@ -82,7 +82,8 @@ class Run:
             for stage, items in many.items()
             for index, (name, item) in enumerate(items)
         ]
-        self.events.register(listeners)
+        alone = [("model family", self.family), ("adapter", self.adapter), ("objective", self.objective), ("captioner", self.captioner)]
+        self.events.register([*((name, item, False) for name, item in alone if item is not None), *listeners])
 
     # -- words to the outside ------------------------------------------------------------------------------------------
 

@@ -69,12 +69,44 @@ def test_misspelt_event_is_an_error():
         Events(lambda text: None).register([("wrong", Wrong(), False)])
 
 
-def test_equal_listeners_are_an_error():
-    """Two listeners that compare equal would be one for pluggy."""
+def test_equal_listeners_are_both_called():
+    """Two listeners that compare equal are two."""
 
     @define
     class Equal:
-        pass
+        heard: list
 
-    with pytest.raises(PluginError, match="identity"):
-        Events(lambda text: None).register([("a", Equal(), False), ("b", Equal(), False)])
+        @hookimpl
+        def loraspec_after_epoch(self, epoch):
+            """Hear an epoch."""
+            self.heard.append(epoch)
+
+    heard = []
+    events = Events(lambda text: None)
+    events.register([("a", Equal(heard), False), ("b", Equal(heard), False)])
+
+    events.hook.loraspec_after_epoch(run=None, epoch=2)
+
+    assert heard == [2, 2]
+
+
+def test_properties_of_listeners_are_not_read():
+    """Registering an object runs none of its code."""
+
+    class Lazy:
+        @property
+        def weights(self):
+            """Not loaded yet."""
+            raise RuntimeError("not loaded")
+
+        @hookimpl
+        def loraspec_before_step(self, step):
+            """Hear a step."""
+            self.step = step
+
+    lazy, events = Lazy(), Events(lambda text: None)
+    events.register([("lazy", lazy, False)])
+
+    events.hook.loraspec_before_step(run=None, step=7, batch=None)
+
+    assert lazy.step == 7

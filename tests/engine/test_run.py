@@ -284,3 +284,17 @@ def test_long_captions_are_told(run_spec):
     outcome.assert_success()
     warnings = [event["text"] for event in outcome.events if event["kind"] == "message" and event["severity"] == "warning"]
     assert any("have more than 2 tokens" in text for text in warnings)
+
+
+def test_dropout_is_the_same_after_a_resume(run_spec, tmp_path, spec_with_stopper, loraspec_cli, monkeypatch):
+    """The adapter hears of steps, so its dropout masks change from step to step and not with a resume."""
+    path = spec_with_stopper(3, "signal")
+    path.write_text(path.read_text().replace("rank = 2", "rank = 2\ndropout = 0.5"))
+    stopped = run_spec(path)
+    monkeypatch.setenv("LORASPEC_TEST_GO_ON", "1")
+    loraspec_cli("resume", stopped.folder).assert_success()
+    resumed = weights(stopped.folder)
+    stopped.folder.rename(stopped.folder.with_name("resumed"))
+
+    assert resumed == weights(run_spec(path).folder)
+    assert resumed != weights(run_spec(path, "--set", "adapter.dropout=0.0", folder="none").folder)

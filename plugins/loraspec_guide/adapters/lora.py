@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from loraspec import hookimpl
 from loraspec.contracts import ModelFamily
 from loraspec.errors import RunError
 from loraspec.randomness import Rng
@@ -96,6 +97,7 @@ class Lora:
         if self.options.dropout:
             layer.lora_dropout[NAME] = KeyedDropout(self.options.dropout, module, rng, self._clock)
 
+    @hookimpl
     def loraspec_before_step(self, step: int) -> None:
         """Tell dropout where the run is, so that its masks depend on nothing before."""
         self._clock.start(step)
