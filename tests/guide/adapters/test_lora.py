@@ -14,6 +14,7 @@ from loraspec_guide.adapters.dropout import Clock, KeyedDropout
 from loraspec_guide.adapters.registry import ADAPTERS, LoraOptions, lora_facts
 from loraspec_guide.models.registry import MODEL_FAMILIES
 
+from loraspec.engine.events import Events
 from loraspec.errors import RunError, SpecError
 from loraspec.randomness import generator, rng_of
 from loraspec.testing import AdapterSuite
@@ -179,11 +180,13 @@ def test_dropout_reaches_training_only(tmp_path: Path) -> None:
     adapter = ADAPTERS[0].build(LoraOptions(rank=2, dropout=0.5))
     adapter.inject(family, rng=rng_of(1))
     stir(adapter)
+    events = Events(lambda text: None)
+    events.register([("lora", adapter, False)])
     before, seen = torch.random.get_rng_state(), {}
     for training in (True, False):
         family.denoiser.train(training)
         for step in (1, 2):
-            adapter.loraspec_before_step(step=step)
+            events.hook.loraspec_before_step(run=None, step=step, batch=None)
             seen[training, step] = predict(family).detach()
     assert not seen[True, 1].equal(seen[True, 2])
     assert seen[False, 1].equal(seen[False, 2])

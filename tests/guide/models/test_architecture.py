@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from loraspec_guide.adapters.lora import live_targets
 from loraspec_guide.adapters.registry import LoraOptions, lora_facts
+from loraspec_guide.models import registry
 from loraspec_guide.models.architecture import clip_targets, unet_targets
 from loraspec_guide.models.facts import facts_of
 from loraspec_guide.models.standard import SD15, SDXL, Architecture
@@ -94,3 +96,17 @@ def test_unknown_architectures_are_refused(change: dict[str, Any]) -> None:
     """A U-Net that the walk would count wrong is told, not guessed."""
     with pytest.raises(SpecError, match=r"model\.checkpoint"):
         unet_targets(SD15.unet | change)
+
+
+@pytest.mark.parametrize(("resolution", "step", "width", "paths"), [(1024, 64, 0, []), (1024, 60, 0, ["data.buckets.step"]),
+                                                                    (512, 64, 1020, ["grid.width", "data.resolution"])])  # fmt: skip
+def test_plan_is_checked_against_the_base(resolution: int, step: int, width: int, paths: list[str]) -> None:
+    """Sides that the U-Net cannot take are errors; a resolution far from the base's own is a warning."""
+    data = SimpleNamespace(resolution=resolution, buckets=SimpleNamespace(step=step))
+    stage = SimpleNamespace(entry=SimpleNamespace(component=registry.MODEL_FAMILIES[0]))
+    plan: Any = SimpleNamespace(one=lambda name: stage, model=facts_of(SDXL, public="base", prediction="epsilon"),
+                                spec=SimpleNamespace(data=data, grid=SimpleNamespace(width=width, height=0)))  # fmt: skip
+
+    problems = list(registry.check_plan(plan))
+    assert [problem.path for problem in problems] == paths
+    assert {problem.severity for problem in problems if problem.path == "data.resolution"} <= {"warning"}
