@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from loraspec import hookimpl
 from loraspec.contracts import ModelFamily
 from loraspec.errors import RunError
-from loraspec.hookspecs import hookimpl
 from loraspec.randomness import Rng
 from loraspec.values import AdapterState, Target
 from loraspec_guide.adapters.dropout import Clock, KeyedDropout
@@ -98,7 +97,6 @@ class Lora:
         if self.options.dropout:
             layer.lora_dropout[NAME] = KeyedDropout(self.options.dropout, module, rng, self._clock)
 
-    @hookimpl
     @hookimpl
     def loraspec_before_step(self, step: int) -> None:
         """Tell dropout where the run is, so that its masks depend on nothing before."""
