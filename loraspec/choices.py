@@ -74,6 +74,15 @@ def plugin_files(value: Any, folder: Path) -> tuple[list[Path], list[Problem]]:
     return found, problems
 
 
+def broken_files(value: Any, folder: Path, catalog: Catalog) -> Iterator[Problem]:
+    """Yield a problem for each file of the key ``plugins`` that is no usable plugin: whoever names a file needs it."""
+    reasons = {plugin.file: plugin.error for plugin in catalog.broken if plugin.file is not None}
+    for number, name in enumerate(_texts(value)):
+        reason = reasons.get((folder / name).resolve())
+        if reason is not None:
+            yield Problem(f"plugins[{number}]", f"{name!r} cannot be used: {reason}")
+
+
 def spec_warnings(spec: Spec, stages: Mapping[str, Sequence[ResolvedStage]]) -> Iterator[Problem]:
     """Yield what is allowed and rarely meant."""
     for stage in stages["data_source"]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import attrs
 from attrs import field, frozen
 
 from loraspec.catalog import discover
-from loraspec.choices import ResolvedStage, choose, plugin_files, requirements, spec_warnings
+from loraspec.choices import ResolvedStage, broken_files, choose, plugin_files, requirements, spec_warnings
 from loraspec.contracts import AdapterFacts, Context, ExportFacts, ModelFacts, Placement, Sample, Visit
 from loraspec.dataplan import Bucket, DataPlan, PlacedSample, Step
 from loraspec.errors import EnvironmentMissing, Problem, SpecError, by_position
@@ -155,6 +156,14 @@ class Plan:
         """Return a problem with its position in the spec: of its own path, or of ``where`` (for an image: its source)."""
         return _placed(self.document, self.overlay, problem, where)
 
+    @contextmanager
+    def _placing(self) -> Iterator[None]:
+        """Give the problems of a component that refuses its options their position in the spec."""
+        try:
+            yield
+        except SpecError as error:
+            raise SpecError(map(self.placed, error.problems)) from error
+
     @property
     def meanwhile(self) -> str:
         """What can be looked at while data or weights are missing: ``SPEC --profile NAME`` of a profile with data of its own, or ""."""
@@ -169,7 +178,8 @@ class Plan:
         """What the base model is. Raises EnvironmentMissing when its files are needed and not there."""
         choice = self.stages["model_family"][0]
         assert choice.entry.component.facts is not None  # the catalog refuses model families without
-        facts: ModelFacts = choice.entry.component.facts(choice.options, context=self.context)
+        with self._placing():
+            facts: ModelFacts = choice.entry.component.facts(choice.options, context=self.context)
         return facts
 
     @cached_property
@@ -177,7 +187,8 @@ class Plan:
         """What will be trained."""
         choice = self.stages["adapter"][0]
         assert choice.entry.component.facts is not None
-        facts: AdapterFacts = choice.entry.component.facts(choice.options, model=self.model)
+        with self._placing():
+            facts: AdapterFacts = choice.entry.component.facts(choice.options, model=self.model)
         return facts
 
     @cached_property
@@ -247,6 +258,7 @@ def resolve(
     files, problems = plugin_files(overlay.tables.get("plugins"), folder)
     problems += requirements(overlay.tables.get("requires"))
     known = catalog if catalog is not None else discover(files)
+    problems += broken_files(overlay.tables.get("plugins"), folder, known)
     stages, wrong = choose(loaded.choices, known)
     spec = loaded.checked
     problems += [*wrong, *(spec_warnings(spec, stages) if spec is not None else ())]

@@ -109,6 +109,28 @@ def test_every_kind_of_problem_is_told_in_one_go(make: Callable[..., Plan]) -> N
     assert "did you mean 'shuffle'" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [("x = (\n", "SyntaxError"), ("1 / 0\n", "division by zero"), ("from loraspec import hookimpl\n@hookimpl\ndef loraspec_register_optimiser(): ...\n",
+                                                                   "did you mean 'loraspec_register_optimizer'?")],
+)  # fmt: skip
+def test_plugin_file_that_cannot_be_used_is_told(make: Callable[..., Plan], tmp_path: Path, source: str, reason: str) -> None:
+    """Whoever names a plugin file needs it, even when every component has the name of a built-in."""
+    (tmp_path / "mine.py").write_text(source)
+    with pytest.raises(SpecError) as caught:
+        make("loraspec = 1\n", 'loraspec = 1\nplugins = ["mine.py"]\n')
+    assert places(caught.value) == [(2, "plugins[0]")]
+    assert reason in str(caught.value)
+
+
+def test_refusal_of_an_adapter_is_placed(make: Callable[..., Plan]) -> None:
+    """What a component finds against its options when its facts are asked for has a line too."""
+    plan = make("rank = 4", 'target_modules = ["to_z"]\nrank = 4')
+    with pytest.raises(SpecError) as caught:
+        plan.summary()
+    assert places(caught.value) == [(26, "adapter.target_modules")]
+
+
 def test_problem_of_an_overlay_is_placed_there(make: Callable[..., Plan]) -> None:
     """A wrong --set is told as --set, a wrong profile at the profile's line."""
     small = "batch_size = 4\n[profiles.small]\nadapter = { rank = 0 }"
