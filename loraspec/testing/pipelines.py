@@ -1,8 +1,8 @@
 """Tiny diffusers pipelines with random weights, in the shape of SDXL and SD 1.5: seconds to build, nothing to download.
 
 ``sdxl`` has the blocks of SDXL base with at most two transformer layers each, ``sdxl-deep`` with all of them (722 modules in the
-published target set), ``sd15`` those of SD 1.5 (192), all at a width of a few channels; ``sdxl-small`` is a model of the SDXL family
-with other blocks. Images are 64 px (latents 8 px).
+published target set), ``sd15`` those of SD 1.5 (192), all at a width of a few channels; ``sdxl-small`` and ``sd15-small`` are models
+of these families with other and fewer blocks. Images are 64 px (latents 8 px).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from loraspec.randomness import generator
 
-Shape = Literal["sdxl", "sdxl-deep", "sdxl-small", "sd15"]
+Shape = Literal["sdxl", "sdxl-deep", "sdxl-small", "sd15", "sd15-small"]
 LENGTH = 77
 TEXT = {"intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": LENGTH}
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
@@ -37,6 +37,10 @@ UNET: dict[Shape, dict[str, Any]] = {
         "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
     },
+    "sd15-small": {
+        "block_out_channels": (4, 8), "layers_per_block": 1, "attention_head_dim": 2, "cross_attention_dim": 16,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"), "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    },
 }  # fmt: skip
 UNET["sdxl-deep"] = UNET["sdxl"] | {"transformer_layers_per_block": [1, 2, 10]}
 
@@ -54,18 +58,19 @@ def build_tiny(folder: Path, family: Shape, *, seed: int = 0, prediction: str = 
     import torch
     import transformers
 
+    two = family.startswith("sdxl")  # text encoders
     tokenizer = write_vocabulary(folder / "tokenizer")
-    if family != "sd15":
+    if two:
         write_vocabulary(folder / "tokenizer_2", pad="!")
     marks = {"vocab_size": 514, "bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513}
-    vae = VAE | {"scaling_factor": 0.18215 if family == "sd15" else 0.13025}
+    vae = VAE | {"scaling_factor": 0.13025 if two else 0.18215}
     with torch.random.fork_rng(devices=[]):  # the libraries draw first weights, which are overwritten
         parts: dict[str, torch.nn.Module] = {
             "unet": diffusers.UNet2DConditionModel(sample_size=8, norm_num_groups=2, in_channels=4, out_channels=4, **UNET[family]),
             "vae": diffusers.AutoencoderKL(**vae),
             "text_encoder": transformers.CLIPTextModel(_text_config(16, marks)),
         }
-        if family != "sd15":
+        if two:
             parts["text_encoder_2"] = transformers.CLIPTextModelWithProjection(_text_config(24, marks))
     scheduler = diffusers.DDIMScheduler(**BETAS, prediction_type=prediction, clip_sample=False, set_alpha_to_one=False)
     for name, module in parts.items():
@@ -73,13 +78,13 @@ def build_tiny(folder: Path, family: Shape, *, seed: int = 0, prediction: str = 
         module.save_pretrained(folder / name)  # type: ignore[operator]
     scheduler.save_pretrained(folder / "scheduler")
     made = type(tokenizer).__name__
-    index = {"_class_name": "StableDiffusionPipeline" if family == "sd15" else "StableDiffusionXLPipeline"}
+    index = {"_class_name": "StableDiffusionXLPipeline" if two else "StableDiffusionPipeline"}
     index |= {name: [type(module).__module__.split(".")[0], type(module).__name__] for name, module in parts.items()}  # type: ignore[misc]
     index |= {"tokenizer": ["transformers", made], "scheduler": ["diffusers", "DDIMScheduler"]}  # type: ignore[dict-item]
-    if family == "sd15":
-        index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}  # type: ignore[dict-item]
-    else:
+    if two:
         index |= {"tokenizer_2": ["transformers", made], "force_zeros_for_empty_prompt": True}  # type: ignore[dict-item]
+    else:
+        index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}  # type: ignore[dict-item]
     (folder / "model_index.json").write_text(json.dumps(index, indent=1))
     return folder
 

@@ -36,6 +36,11 @@ def drawn(name: str, *shape: int) -> Tensor:
     return torch.from_numpy(generator(SEED, "suite", name).standard_normal(shape, dtype=np.float32))
 
 
+def module_of(part: Any, name: str) -> Any:
+    """Return the module that a target names; targets keep the ``text_model.`` of LoRA files, which transformers 5.6 dropped."""
+    return part.get_submodule(name if hasattr(part, "text_model") else name.removeprefix("text_model."))
+
+
 def tiny_base(context: Context) -> TinyFamily:
     """Return a loaded tiny family."""
     from loraspec.testing.tiny_model import TinyFamily
@@ -89,7 +94,7 @@ class ModelFamilySuite(ComponentSuite):
         """Every target is a module of the loaded model, with the width that ``plan`` counted with."""
         components = {"unet": family.denoiser, **family.text_encoders}
         for target in facts.targets:
-            weight = components[target.component].get_submodule(target.name).weight
+            weight = module_of(components[target.component], target.name).weight
             expected = (target.out_features, target.in_features) + ((1, 1) if target.conv else ())
             assert tuple(weight.shape) == expected, target
 
@@ -109,6 +114,9 @@ class ModelFamilySuite(ComponentSuite):
         assert str(mean.dtype) == str(std.dtype) == "torch.float32"
         assert bool((std >= 0).all())
         assert bool(mean.isfinite().all())
+        alone = family.encode_images(pixels[1:])
+        assert mean[1:].allclose(alone[0], rtol=1e-3, atol=1e-4)
+        assert std[1:].allclose(alone[1], rtol=1e-3, atol=1e-4)
 
     def test_prompts_become_embeddings(self, family: Any, facts: ModelFacts) -> None:
         """Token ids are int64 ``[B, encoders, T]``; embeddings have the widths of the facts."""

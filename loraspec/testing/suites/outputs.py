@@ -44,6 +44,25 @@ def listens(listener: object) -> list[str]:
     return [caller.name for caller in manager.get_hookcallers(listener) or ()]
 
 
+def unet_lora(model: ModelFacts, rank: int) -> AdapterFacts:
+    """Return the facts of a LoRA on every U-Net target of a model, with alpha 1."""
+    tensors: dict[str, tuple[int, ...]] = {}
+    alphas: dict[str, float] = {}
+    for target in model.targets:
+        if target.component == "unet":
+            module = f"{target.component}.{target.name}"
+            ones = (1, 1) if target.conv else ()
+            tensors[f"{module}.lora_down.weight"] = (rank, target.in_features, *ones)
+            tensors[f"{module}.lora_up.weight"] = (target.out_features, rank, *ones)
+            alphas[module] = 1.0
+    return AdapterFacts("lora", dict(sorted(tensors.items())), alphas, rank)
+
+
+def drawn_weights(adapter: AdapterFacts) -> AdapterState:
+    """Return normal weights of an adapter."""
+    return AdapterState(adapter.kind, {name: drawn(name, *shape) for name, shape in adapter.tensors.items()}, adapter.alphas, adapter.rank)
+
+
 class _RunsSuite(ComponentSuite):
     """What is checked in a whole run of the tiny pipeline."""
 
@@ -115,22 +134,12 @@ class ExporterSuite(ComponentSuite):
     @pytest.fixture
     def adapter(self, model: ModelFacts) -> AdapterFacts:
         """A LoRA on every U-Net target."""
-        tensors: dict[str, tuple[int, ...]] = {}
-        alphas: dict[str, float] = {}
-        for target in model.targets:
-            if target.component == "unet":
-                module = f"{target.component}.{target.name}"
-                ones = (1, 1) if target.conv else ()
-                tensors[f"{module}.lora_down.weight"] = (self.rank, target.in_features, *ones)
-                tensors[f"{module}.lora_up.weight"] = (target.out_features, self.rank, *ones)
-                alphas[module] = 1.0
-        return AdapterFacts("lora", dict(sorted(tensors.items())), alphas, self.rank)
+        return unet_lora(model, self.rank)
 
     @pytest.fixture
     def state(self, adapter: AdapterFacts) -> AdapterState:
         """Weights for it."""
-        tensors = {name: drawn(name, *shape) for name, shape in adapter.tensors.items()}
-        return AdapterState(adapter.kind, tensors, adapter.alphas, adapter.rank)
+        return drawn_weights(adapter)
 
     @pytest.fixture
     def files(self, built: Any, state: AdapterState, model: ModelFacts) -> list[Any]:
