@@ -17,6 +17,22 @@ BASES: Final = frozenset({*SAMPLERS.values(), "PNDMScheduler", "DDPMScheduler", 
                           "UniPCMultistepScheduler"})
 
 
+def pipeline_class(name: str) -> Any:
+    """Return a pipeline of diffusers.
+
+    Importing one makes transformers announce that torchvision is not installed, for image processors that no pipeline here has.
+    """
+    import diffusers
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        return getattr(diffusers, name)
+    finally:
+        logging.set_verbosity(before)
+
+
 def base_scheduler(config: Mapping[str, Any]) -> Any:
     """Make the scheduler that the base's folder describes.
 

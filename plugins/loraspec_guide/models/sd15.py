@@ -10,6 +10,7 @@ from torch import Tensor
 
 from loraspec.values import Picture, Placement
 from loraspec_guide.models.family import Family
+from loraspec_guide.models.samplers import pipeline_class
 
 
 class Sd15(Family):
@@ -39,10 +40,8 @@ class Sd15(Family):
         return predicted
 
     def _pipeline(self, *, encoders: bool) -> Any:
-        from diffusers import StableDiffusionPipeline
-
         texts = [*self.text_encoders.values(), *self.tokenizers] if encoders else [None] * 2
-        return StableDiffusionPipeline(
+        return pipeline_class("StableDiffusionPipeline")(
             vae=self.vae, text_encoder=texts[0], tokenizer=texts[1], unet=self.denoiser, scheduler=self._scheduler,
             safety_checker=None, feature_extractor=None, requires_safety_checker=False,
         )

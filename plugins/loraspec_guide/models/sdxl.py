@@ -10,6 +10,7 @@ from torch import Tensor
 
 from loraspec.values import Picture, Placement
 from loraspec_guide.models.family import Family
+from loraspec_guide.models.samplers import pipeline_class
 
 
 class Sdxl(Family):
@@ -47,10 +48,8 @@ class Sdxl(Family):
         return predicted
 
     def _pipeline(self, *, encoders: bool) -> Any:
-        from diffusers import StableDiffusionXLPipeline
-
         texts = [*self.text_encoders.values(), *self.tokenizers] if encoders else [None] * 4
-        return StableDiffusionXLPipeline(
+        return pipeline_class("StableDiffusionXLPipeline")(
             vae=self.vae, text_encoder=texts[0], text_encoder_2=texts[1], tokenizer=texts[2], tokenizer_2=texts[3], unet=self.denoiser,
             scheduler=self._scheduler, add_watermarker=False,
             force_zeros_for_empty_prompt=self.base.pipeline["force_zeros_for_empty_prompt"],
