@@ -83,7 +83,8 @@ def all_warnings(plan: Plan) -> list[Problem]:
     disk = disk_of(plan, files_of(plan))
     found = [*plan.warnings, *plan.data.problems]
     alpha = max(plan.adapter.alphas.values(), default=0.0)
-    if plan.adapter.rank and alpha > plan.adapter.rank:
+    said = any(problem.path == "adapter.alpha" for problem in found)  # by the adapter itself
+    if plan.adapter.rank and alpha > plan.adapter.rank and not said:
         message = f"alpha {alpha:g} above rank {plan.adapter.rank} multiplies the effect by {alpha / plan.adapter.rank:.3g}"
         found.append(plan.placed(Problem("adapter.alpha", message, severity="warning")))
     if disk.total > disk.free:

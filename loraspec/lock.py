@@ -48,7 +48,7 @@ def make_lock(plan: Plan) -> dict[str, Any]:
         "spec": {"format": plan.spec.loraspec, "sha256": plan.spec_hash, "resolved": plan.resolved_without_place},
         "stages": {stage: [_stage(choice) for choice in choices] for stage, choices in plan.stages.items()},
         "plugin_files": _plugin_files(plan),
-        "data": _data(plan),
+        "data": data_of(plan),
         "model": _model(plan),
         "adapter": _adapter(plan),
         "plan": _numbers(plan),
@@ -95,7 +95,7 @@ def _plugin_files(plan: Plan) -> dict[str, str]:
     return {name: hashlib.sha256((plan.context.folder / name).read_bytes()).hexdigest() for name in plan.spec.plugins}
 
 
-def _data(plan: Plan) -> dict[str, Any]:
+def data_of(plan: Plan) -> dict[str, Any]:
     """Every image with its content, its caption as found and its place; two digests over all of them."""
     data = plan.data
     rows = {placed.key: _image(plan, placed) for placed in (*data.images, *data.heldout)}

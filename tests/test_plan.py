@@ -111,9 +111,12 @@ def test_every_kind_of_problem_is_told_in_one_go(make: Callable[..., Plan]) -> N
 
 @pytest.mark.parametrize(
     ("source", "reason"),
-    [("x = (\n", "SyntaxError"), ("1 / 0\n", "division by zero"), ("from loraspec import hookimpl\n@hookimpl\ndef loraspec_register_optimiser(): ...\n",
-                                                                   "did you mean 'loraspec_register_optimizer'?")],
-)  # fmt: skip
+    [
+        ("x = (\n", "SyntaxError"),
+        ("1 / 0\n", "division by zero"),
+        ("import loraspec\n\n@loraspec.hookimpl\ndef loraspec_register_optimiser(): ...\n", "did you mean 'loraspec_register_optimizer'?"),
+    ],
+)
 def test_plugin_file_that_cannot_be_used_is_told(make: Callable[..., Plan], tmp_path: Path, source: str, reason: str) -> None:
     """Whoever names a plugin file needs it, even when every component has the name of a built-in."""
     (tmp_path / "mine.py").write_text(source)

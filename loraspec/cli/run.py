@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from loraspec.cli.output import echo_problems, overlay_options, spec_argument
-from loraspec.errors import EXIT_DONE, EnvironmentMissing, SpecError
+from loraspec.errors import EXIT_DONE, EnvironmentMissing, Problem, SpecError
 
 if TYPE_CHECKING:
     from loraspec.plan import Plan
+
+_ASKED = ("captioner", "optimizer", "lr_scheduler", "objective", "evaluator", "exporter", "tracker", "callback")  # extras are these
 
 
 @click.command()
@@ -42,12 +48,13 @@ def carry_out(plan: Plan, folder: Path, command: dict[str, Any]) -> int:
     Raises:
         EnvironmentMissing: Everything outside the spec that is not here, told together.
     """
+    from loraspec.forecast import all_warnings
+
     facts = _facts(folder)
     if facts.get("state") == "done":
-        click.echo(f"{folder} is done already: {folder / 'report.html'}")
-        return EXIT_DONE
+        return _done(plan, folder, facts)
     _look(plan)
-    echo_problems(plan.warnings)
+    echo_problems(all_warnings(plan))
     launcher = plan.one("launcher")
     assert launcher is not None  # the stage has a default
     flags = [*_flags("--profile", command["profiles"]), *_flags("--set", command["sets"]), "--output", str(folder)]
@@ -79,24 +86,50 @@ def _facts(folder: Path) -> dict[str, Any]:
     return RunFolder(folder).facts
 
 
-def _look(plan: Plan) -> None:
-    """Check data, base and device, and tell all that is missing in one go."""
-    missing: list[str] = []
-    try:
-        len(plan.data.images)
-    except EnvironmentMissing as error:
-        missing.append(str(error))
-    try:
-        model = plan.model
-    except EnvironmentMissing as error:
-        missing.append(str(error))
-    else:
-        from loraspec.engine.device import check_device
+def _done(plan: Plan, folder: Path, facts: dict[str, Any]) -> int:
+    """Say that a run is done, unless it is not the run that this spec asks for.
 
+    Raises:
+        SpecError: The folder holds the run of another spec, or of other images and captions.
+    """
+    hint = "give the spec another run.name, or another --output"
+    if facts.get("spec_hash") != plan.spec_hash:
+        raise SpecError([Problem("", f"{folder} holds the finished run of another spec ({facts.get('name')})", hint)])
+    with suppress(EnvironmentMissing, OSError, ValueError, KeyError):  # data that is gone is no reason to complain of what is done
+        from loraspec.lock import data_of
+
+        before = json.loads((folder / "lock.json").read_text(encoding="utf-8"))["data"]
+        if before["sha256"] != data_of(plan)["sha256"]:
+            raise SpecError([plan.placed(Problem("data.sources", f"images or captions changed since {folder} was done", hint))])
+    report = folder / "report.html"
+    click.echo(f"{folder} is done already" + (f": {report}" if report.exists() else ""))
+    return EXIT_DONE
+
+
+def _look(plan: Plan) -> None:
+    """Check data, base, device and what components need, and tell all that is missing in one go."""
+    missing: list[str] = []
+
+    def ask(work: Callable[[], Any]) -> Any:
         try:
-            check_device(plan.spec.train, model)
+            return work()
         except EnvironmentMissing as error:
             missing.append(str(error))
+        except ModuleNotFoundError as error:
+            missing.append(f"the package {error.name!r} is not installed")
+        return None
+
+    def device() -> None:
+        from loraspec.engine.device import check_device
+
+        check_device(plan.spec.train, plan.model)
+
+    ask(lambda: len(plan.data.images))
+    if ask(lambda: plan.model) is not None:
+        ask(device)
+    for stage in _ASKED:
+        for choice in plan.many(stage):
+            ask(partial(choice.entry.component.build, choice.options))
     if missing:
         meanwhile = f"meanwhile, with nothing to download: loraspec run {plan.meanwhile}" if plan.meanwhile else ""
         lines = ["this run cannot start here:", *(f"  - {text}" for text in missing), *([f"  {meanwhile}"] if meanwhile else [])]

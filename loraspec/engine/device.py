@@ -41,10 +41,10 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def check_device(train: TrainTable, model: ModelFacts) -> torch.device:
-    """Return the device, unless a full-size base would silently train on a CPU.
+    """Return the device, unless it cannot compute as asked, or a full-size base would silently train on a CPU.
 
     Raises:
-        EnvironmentMissing: No accelerator, and the spec did not ask for the CPU by name.
+        EnvironmentMissing: No accelerator, and the spec did not ask for the CPU by name; or a dtype that the device lacks.
     """
     device = choose_device(train.device)
     widths = model.unet_config.get("block_out_channels") or (0,)
@@ -53,11 +53,12 @@ def check_device(train: TrainTable, model: ModelFacts) -> torch.device:
             f"no GPU found: training {model.family} needs one (CUDA, 12 GB or more for SDXL, 4 GB for SD 1.5)",
             hint="run this spec on a machine with a GPU, or insist with --set train.device=cpu",
         )
+    compute_dtype(train, device)
     return device
 
 
-def setup(train: TrainTable, device: torch.device) -> Precision:
-    """Set threads, TF32 and attention kernels; return the run's dtypes.
+def compute_dtype(train: TrainTable, device: torch.device) -> torch.dtype | None:
+    """Return the dtype of autocast, None without.
 
     Raises:
         EnvironmentMissing: The device cannot compute in the wanted dtype.
@@ -67,6 +68,16 @@ def setup(train: TrainTable, device: torch.device) -> Precision:
         raise EnvironmentMissing(f"{torch.cuda.get_device_name(device)} has no bf16", hint="--set train.mixed_precision=fp16")
     if compute is torch.float16 and device.type == "cpu":
         raise EnvironmentMissing("fp16 training needs a GPU: the CPU has no loss scaling", hint="--set train.mixed_precision=bf16")
+    return compute
+
+
+def setup(train: TrainTable, device: torch.device) -> Precision:
+    """Set threads, TF32 and attention kernels; return the run's dtypes.
+
+    Raises:
+        EnvironmentMissing: The device cannot compute in the wanted dtype.
+    """
+    compute = compute_dtype(train, device)
     if train.threads:
         torch.set_num_threads(train.threads)
     if device.type == "cuda":

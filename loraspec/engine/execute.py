@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from loraspec import __version__
 from loraspec.engine import device
-from loraspec.engine.folder import LOCK, Interrupts, RunFolder, held
+from loraspec.engine.folder import LOCK, Interrupts, RunFolder, disk_told, held
 from loraspec.engine.loop import train
 from loraspec.engine.prepare import prepare
 from loraspec.engine.run import Run
@@ -30,16 +31,17 @@ def execute(plan: Plan, *, folder: Path, command: dict[str, Any]) -> Run:
     Raises:
         Stopped: A signal came; everything done is saved.
         RunError: The run cannot go on.
-        SpecError: The folder belongs to another spec or other data.
+        SpecError: The folder belongs to another spec or other data, or holds files that are no run's.
         EnvironmentMissing: The device or the base is not here.
     """
     target = device.check_device(plan.spec.train, plan.model)
-    with held(folder), Interrupts() as interrupts:
+    precision = device.setup(plan.spec.train, target)
+    with disk_told(folder), held(folder), Interrupts() as interrupts:
         files = RunFolder(folder)
         lock = make_lock(plan)
         _same_work(files, lock)
-        first = not files.facts
-        if first:
+        run = Run(plan, folder, precision=precision, interrupts=interrupts)
+        if not files.facts:
             files.begin(
                 spec_text=plan.document.text,
                 resolved=resolved_toml(plan.resolved),
@@ -47,7 +49,6 @@ def execute(plan: Plan, *, folder: Path, command: dict[str, Any]) -> Run:
                 facts={"loraspec": __version__, "spec_hash": plan.spec_hash, "name": plan.name, "started": _now(), **command},
             )
         files.note(state="running")
-        run = Run(plan, folder, precision=device.setup(plan.spec.train, target), interrupts=interrupts)
         outcome = "failed"
         try:
             _phases(run, lock)
@@ -57,11 +58,13 @@ def execute(plan: Plan, *, folder: Path, command: dict[str, Any]) -> Run:
             files.record("stopped", step=run.step, reason=str(stop))
             raise
         except BaseException as error:
-            files.record("failed", step=run.step, error=f"{type(error).__name__}: {error}")
+            with suppress(OSError):  # a full disk is told once, by the error itself
+                files.record("failed", step=run.step, error=f"{type(error).__name__}: {error}")
             run.hooks.loraspec_on_error(run=run, error=error)
             raise
         finally:
-            files.note(state=outcome, step=run.step, peak_memory=device.peak_memory(target), ended=_now())
+            with suppress(OSError) if outcome == "failed" else nullcontext():
+                files.note(state=outcome, step=run.step, peak_memory=device.peak_memory(target), ended=_now())
             run.hooks.loraspec_after_run(run=run, outcome=outcome)
     return run
 
@@ -136,9 +139,3 @@ def _differences(old: Any, new: Any, path: str) -> list[tuple[str, Any, Any]]:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def has_work_left(folder: Path) -> bool:
-    """Whether a run's folder holds a run that is not done."""
-    facts = RunFolder(folder).facts
-    return bool(facts) and facts.get("state") != "done"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loraspec.engine.store import append_line, file_sha256, read_json, write_bytes, write_json
-from loraspec.errors import RunError, Stopped
+from loraspec.errors import Problem, RunError, SpecError
 from loraspec.lock import lock_bytes
 
 SPEC, RESOLVED, LOCK, RUN = "spec.toml", "resolved.toml", "lock.json", "run.json"
@@ -36,6 +36,20 @@ def held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def disk_told(folder: Path) -> Iterator[None]:
+    """Say what the disk refused, and where.
+
+    Raises:
+        RunError: Instead of an ``OSError``.
+    """
+    try:
+        yield
+    except OSError as error:
+        said = error.strerror or (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{error.filename or folder}: {said}\n    hint: mend it, then: loraspec resume {folder}") from error
 
 
 class RunFolder:
@@ -89,7 +103,16 @@ class RunFolder:
         write_bytes(self.path / LOCK, lock_bytes(lock))
 
     def begin(self, *, spec_text: str, resolved: str, lock: dict[str, Any], facts: dict[str, Any]) -> None:
-        """Write what a fresh run starts from."""
+        """Write what a fresh run starts from.
+
+        Raises:
+            SpecError: The folder holds files of somebody else: a run replaces and removes what is in its way.
+        """
+        own = (SPEC, RESOLVED, LOCK)  # a start that was cut off
+        others = sorted(path.name for path in self.path.iterdir() if path.name not in own and not path.name.startswith("."))
+        if others:
+            named = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
+            raise SpecError([Problem("run.output", f"{self.path} is not empty ({named}): a run needs a folder of its own")])
         write_bytes(self.path / SPEC, spec_text.encode())
         write_bytes(self.path / RESOLVED, resolved.encode())
         self.write_lock(lock)
@@ -126,8 +149,3 @@ class Interrupts:
         if self.reason and number == signal.SIGINT:  # a second Ctrl-C: leave now, the last checkpoint is whole
             raise KeyboardInterrupt
         self.reason = signal.Signals(number).name
-
-    def check(self) -> None:
-        """Raise ``Stopped`` when a signal came."""
-        if self.reason:
-            raise Stopped(f"stopped by {self.reason}")

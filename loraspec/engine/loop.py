@@ -33,10 +33,12 @@ def train(run: Run, latents: Mapping[str, Latents]) -> None:
             if run.checkpoints_at(step.index):
                 run.checkpoint()
             run.check_interrupt(save=True)
-            if run.stopped:
+            if run.stopped and step is not steps[-1]:
                 return
         run.commit_epoch(epoch)
         run.hooks.loraspec_after_epoch(run=run, epoch=epoch)
+        if run.stopped:
+            return
 
 
 def train_step(run: Run, step: Step, latents: Mapping[str, Latents], encodings: Encodings) -> None:

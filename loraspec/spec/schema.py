@@ -163,7 +163,10 @@ class Spec:
     lr_scheduler: Choice | None = option(default=None, help="The learning rate over time.")
     objective: Choice | None = option(default=None, help="The loss.")
     evaluators: tuple[Choice, ...] | None = option(default=None, help="What judges the epochs.")
-    exporters: tuple[Choice, ...] | None = option(default=None, help="What writes the weight files.")
+    exporters: tuple[Choice, ...] | None = option(
+        default=None, help="What writes the weight files; the first one's are loaded for the grid.",
+        validator=validators.optional(validators.min_len(1)),
+    )
     trackers: tuple[Choice, ...] | None = option(default=None, help="What records metrics.")
     callbacks: tuple[Choice, ...] | None = option(default=None, help="What listens to events.")
     launcher: Choice | None = option(default=None, help="Where the run happens.")

@@ -1,15 +1,17 @@
 """The run's folder."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
-from loraspec.engine.folder import Interrupts, RunFolder, held
+from loraspec.engine.folder import Interrupts, RunFolder, disk_told, held
 from loraspec.engine.store import write_bytes
-from loraspec.errors import RunError, Stopped
+from loraspec.errors import RunError, SpecError
 
 
 def test_held_tells_who_holds_it(tmp_path):
@@ -58,9 +60,31 @@ def test_interrupts_turn_a_signal_into_a_request():
     before = signal.getsignal(signal.SIGTERM)
 
     with Interrupts() as interrupts:
-        interrupts.check()
+        assert not interrupts.reason
         os.kill(os.getpid(), signal.SIGTERM)
-        with pytest.raises(Stopped, match="SIGTERM"):
-            interrupts.check()
+        assert interrupts.reason == "SIGTERM"
 
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_disk_errors_say_where(tmp_path):
+    """What the disk refuses becomes one line with the place and the way on; other errors pass."""
+    with pytest.raises(RunError, match=r"tensors: No space left on device\n    hint: .*loraspec resume"), disk_told(tmp_path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "tensors"))
+    with pytest.raises(ValueError, match="other"), disk_told(tmp_path):
+        raise ValueError("other")
+
+
+def test_begin_refuses_a_folder_with_other_files(tmp_path):
+    """A run would remove what is in its way; what a start that was cut off left is no obstacle."""
+    files = RunFolder(tmp_path / "run")
+    begin = partial(files.begin, spec_text="", resolved="", lock={}, facts={})
+    (tmp_path / "run" / "state").mkdir(parents=True)
+    with pytest.raises(SpecError, match=r"is not empty \(state\)"):
+        begin()
+
+    (tmp_path / "run" / "state").rmdir()
+    (tmp_path / "run" / ".held").touch()
+    (tmp_path / "run" / "lock.json").touch()
+    begin()
+    assert files.facts == {}

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 
 import pytest
 
@@ -298,3 +299,59 @@ def test_dropout_is_the_same_after_a_resume(run_spec, tmp_path, spec_with_stoppe
 
     assert resumed == weights(run_spec(path).folder)
     assert resumed != weights(run_spec(path, "--set", "adapter.dropout=0.0", folder="none").folder)
+
+
+def test_callback_that_stops_at_the_end_of_an_epoch_keeps_it(run_spec, spec_with_stopper):
+    """The step that ends an epoch leaves its file; no step after it is made."""
+    outcome = run_spec(spec_with_stopper(4, "stop"))
+
+    outcome.assert_success()
+    assert [path.name for path in outcome.epoch_files] == ["tiny-000001.safetensors"]
+    assert json.loads((outcome.folder / "run.json").read_text())["step"] == 4
+
+
+def test_callback_that_stops_after_an_epoch_makes_no_further_step(run_spec, tmp_path):
+    """``run.stop`` in ``loraspec_after_epoch`` ends training there."""
+    source = STOPPER.replace("loraspec_after_step(self, run, step, metrics)", "loraspec_after_epoch(self, run, epoch)")
+    (tmp_path / "stopper.py").write_text(source.replace("step ==", "epoch =="))
+    outcome = run_spec(stopping(1, "stop"))
+
+    outcome.assert_success()
+    assert json.loads((outcome.folder / "run.json").read_text())["step"] == 4
+
+
+def test_folder_of_another_finished_run_is_not_taken_for_this_one(run_spec, loraspec_cli, spec_file):
+    """Another spec, and the same spec with other images, are told apart from what is done."""
+    done = run_spec(TINY_SPEC)
+    path = spec_file(TINY_SPEC.replace("seed = 1808", "seed = 1809"), "other.toml")
+    loraspec_cli("run", path, "--set", f"run.output={done.folder}").assert_failed(2, "finished run of another spec")
+
+    lock = done.folder / "lock.json"
+    lock.write_text(lock.read_text().replace(done.lock["data"]["sha256"], "0" * 64))
+    run_spec(TINY_SPEC).assert_failed(2, "images or captions changed since")
+    lock.unlink()
+    run_spec(TINY_SPEC).assert_success()
+
+
+def test_what_components_need_is_told_before_a_folder_is_made(run_spec, monkeypatch):
+    """Packages of extras and the dtype of the device are looked at together with data and base."""
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    outcome = run_spec(TINY_SPEC, "--set", "optimizer.use=adamw-8bit", "--set", "train.mixed_precision=fp16")
+
+    outcome.assert_failed(3, "fp16 training needs a GPU")
+    assert "bitsandbytes" in outcome.err
+    assert "this run cannot start here" in outcome.err
+    assert not outcome.folder.exists()
+
+
+def test_run_without_an_exporter_is_refused(run_spec):
+    """Epoch files are what a run is for."""
+    run_spec(TINY_SPEC, "--set", "exporters=[]").assert_failed(2, "exporters  must not be empty")
+
+
+def test_warnings_of_the_data_are_told_before_training(run_spec):
+    """What ``plan`` warns of, ``run`` warns of too."""
+    outcome = run_spec(TINY_SPEC)
+
+    outcome.assert_success()
+    assert "the recipe expects 30 to 100" in outcome.err
