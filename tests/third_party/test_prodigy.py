@@ -35,7 +35,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     quiet = ("-q", "--no-deps", "--disable-pip-version-check")
     run("-m", "pip", "wheel", *quiet, "--no-build-isolation", "--no-index", "-w", folder, SOURCE)
     [wheel] = folder.glob("loraspec_prodigy-*.whl")
-    run("-m", "pip", "install", *quiet, "--no-index", "--target", folder / "site", wheel)
+    run("-m", "pip", "install", *quiet, "--no-index", "--no-compile", "--target", folder / "site", wheel)
     tiny = folder / "site" / "loraspec_tiny-1.0.dist-info"
     tiny.mkdir()
     (tiny / "METADATA").write_text("Metadata-Version: 2.1\nName: loraspec-tiny\nVersion: 1.0\n")

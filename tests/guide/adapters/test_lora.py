@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,16 +12,12 @@ import torch
 from loraspec_guide.adapters import registry
 from loraspec_guide.adapters.dropout import Clock, KeyedDropout
 from loraspec_guide.adapters.registry import ADAPTERS, LoraOptions, lora_facts
-from loraspec_guide.models.registry import MODEL_FAMILIES
 
 from loraspec.engine.events import Events
 from loraspec.errors import RunError, SpecError
 from loraspec.randomness import generator, rng_of
 from loraspec.testing import AdapterSuite
-from loraspec.testing.pipelines import build_tiny
-from loraspec.values import AdapterState, Context, Placement, Precision
-
-FAMILIES = {component.name: component for component in MODEL_FAMILIES}
+from loraspec.values import AdapterState, Placement
 
 
 class TestLora(AdapterSuite):
@@ -29,15 +25,8 @@ class TestLora(AdapterSuite):
     options = {"rank": 2, "alpha": 1.0}  # noqa: RUF012
 
 
-def family_of(folder: Path, shape: Any, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
-    """A loaded tiny family and its facts."""
-    build_tiny(folder / shape, shape)
-    context = Context(folder, rng_of(0), lambda hook: [])
-    component = FAMILIES[shape.split("-")[0]]
-    options = component.options(checkpoint=shape)
-    family = component.build(options)
-    family.load(context, precision=Precision(torch.device("cpu"), dtype, None))
-    return family, component.facts(options, context=context)  # type: ignore[misc]
+Family = Callable[..., tuple[Any, Any]]
+"""The fixture ``own_family``: a loaded tiny family to adapt, and its facts."""
 
 
 def predict(family: Any) -> torch.Tensor:
@@ -57,10 +46,10 @@ def stir(adapter: Any) -> None:
 
 @pytest.mark.parametrize("options", [LoraOptions(rank=2), LoraOptions(rank=3, target_modules="attention", text_encoder=True),
                                      LoraOptions(rank=2, target_modules=("to_k", "ff.net.2"))])  # fmt: skip
-@pytest.mark.parametrize("shape", ["sdxl-small", "sd15"])
-def test_what_is_trained_is_what_the_plan_said(shape: str, options: LoraOptions, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", ["sdxl-small", "sd15-small"])
+def test_what_is_trained_is_what_the_plan_said(shape: str, options: LoraOptions, own_family: Family) -> None:
     """Modules, shapes and alphas of the injected adapter are those of the facts, and nothing else in the base trains."""
-    family, model = family_of(tmp_path, shape)
+    family, model = own_family(shape)
     adapter = ADAPTERS[0].build(options)
     [group] = adapter.inject(family, rng=rng_of(1))
 
@@ -71,9 +60,9 @@ def test_what_is_trained_is_what_the_plan_said(shape: str, options: LoraOptions,
     assert sum(p.numel() for p in trainable) == facts.parameters == sum(p.numel() for p in group["params"])
 
 
-def test_first_weights_have_the_distribution_of_peft(tmp_path: Path) -> None:
+def test_first_weights_have_the_distribution_of_peft(own_family: Family) -> None:
     """down is uniform up to 1 / sqrt(inputs), each module from its own draw; up is zero."""
-    family, _ = family_of(tmp_path, "sdxl-small")
+    family, _ = own_family("sdxl-small")
     adapter = ADAPTERS[0].build(LoraOptions(rank=64))
     adapter.inject(family, rng=rng_of(1))
 
@@ -89,9 +78,9 @@ def test_first_weights_have_the_distribution_of_peft(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_weight_zero_is_exactly_the_base(dtype: torch.dtype, tmp_path: Path) -> None:
+def test_weight_zero_is_exactly_the_base(dtype: torch.dtype, own_family: Family) -> None:
     """To the bit, whatever the base's dtype; the adapter itself stays float32 and trainable when it is back."""
-    family, _ = family_of(tmp_path, "sdxl-small", dtype)
+    family, _ = own_family("sdxl-small", dtype)
     with torch.no_grad():
         base = predict(family)
     adapter = ADAPTERS[0].build(LoraOptions(rank=2, text_encoder=True))
@@ -107,9 +96,9 @@ def test_weight_zero_is_exactly_the_base(dtype: torch.dtype, tmp_path: Path) -> 
     assert all(p.dtype == torch.float32 and p.requires_grad for p in group["params"])
 
 
-def test_text_encoders_learn_when_asked(tmp_path: Path) -> None:
+def test_text_encoders_learn_when_asked(own_family: Family) -> None:
     """Gradients reach the adapters in both text encoders through encode_tokens."""
-    family, _ = family_of(tmp_path, "sdxl-small")
+    family, _ = own_family("sdxl-small")
     adapter = ADAPTERS[0].build(LoraOptions(rank=2, text_encoder=True))
     adapter.inject(family, rng=rng_of(1))
     stir(adapter)
@@ -121,16 +110,16 @@ def test_text_encoders_learn_when_asked(tmp_path: Path) -> None:
         assert sum(bool(p.grad is not None and p.grad.any()) for p in trained) >= len(trained) // 2
 
 
-def test_unknown_endings_are_refused(tmp_path: Path) -> None:
+def test_unknown_endings_are_refused(own_family: Family) -> None:
     """An ending that fits nothing names those that would."""
-    _, model = family_of(tmp_path, "sd15")
+    _, model = own_family("sd15-small")
     with pytest.raises(SpecError, match=r"'to_x'.*\n?.*to_q"):
         lora_facts(LoraOptions(target_modules=("to_k", "to_x")), model=model)
 
 
-def test_state_of_another_adapter_is_refused(tmp_path: Path) -> None:
+def test_state_of_another_adapter_is_refused(own_family: Family) -> None:
     """Other modules, ranks or alphas are not loaded half."""
-    family, _ = family_of(tmp_path, "sdxl-small")
+    family, _ = own_family("sdxl-small")
     adapter = ADAPTERS[0].build(LoraOptions(rank=2, alpha=1.0))
     adapter.inject(family, rng=rng_of(1))
     state = adapter.state()
@@ -142,7 +131,7 @@ def test_state_of_another_adapter_is_refused(tmp_path: Path) -> None:
             adapter.load_state(wrong)
 
 
-def test_dropout_is_a_function_of_step_and_pass(tmp_path: Path) -> None:
+def test_dropout_is_a_function_of_step_and_pass() -> None:
     """The same step gives the same mask in any run, another step or pass another one; evaluation has none; checkpointing repeats it."""
     values, clock = torch.ones(4, 1000), Clock()
     layer = KeyedDropout(0.25, "unet.to_q", rng_of(1), clock)
@@ -174,9 +163,9 @@ def test_dropout_is_a_function_of_step_and_pass(tmp_path: Path) -> None:
     assert gradients[0].equal(gradients[1])
 
 
-def test_dropout_reaches_training_only(tmp_path: Path) -> None:
+def test_dropout_reaches_training_only(own_family: Family) -> None:
     """With dropout two steps differ in training mode and not in evaluation; torch's global generator is not drawn from."""
-    family, _ = family_of(tmp_path, "sdxl-small")
+    family, _ = own_family("sdxl-small")
     adapter = ADAPTERS[0].build(LoraOptions(rank=2, dropout=0.5))
     adapter.inject(family, rng=rng_of(1))
     stir(adapter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,20 +16,18 @@ from loraspec_guide.exporters import registry
 from loraspec_guide.exporters.names import kohya_keys, uses_sai_names
 from loraspec_guide.exporters.registry import EXPORTERS, ExportOptions
 from loraspec_guide.models.facts import facts_of
-from loraspec_guide.models.registry import MODEL_FAMILIES
 from loraspec_guide.models.standard import SD15, SDXL, Architecture
 
 from loraspec.errors import RunError
 from loraspec.randomness import generator, rng_of
 from loraspec.testing import ExporterSuite
-from loraspec.testing.pipelines import build_tiny
-from loraspec.values import AdapterFacts, AdapterState, Context, ModelFacts, Picture, Precision, Sampling
+from loraspec.values import AdapterFacts, AdapterState, ModelFacts, Picture, Sampling
 from loraspec.weights import file_size, header_bytes
 
-COMPONENTS = {component.name: component for component in [*MODEL_FAMILIES, *EXPORTERS]}
+COMPONENTS = {component.name: component for component in EXPORTERS}
 HEADER = {"name": "daumier", "epoch": "3", "epochs": "20", "base": "tiny", "resolution": "1024", "style_tag": "by Honoré Daumier",
           "loraspec": "1.2", "spec_hash": "ab" * 32, "alpha": "2", "output": "/home/somebody/runs", "host": "box"}
-SHAPES = ["sdxl", "sdxl-small", "sd15"]
+SHAPES = ["sdxl", "sdxl-small", "sd15-small"]
 
 
 class TestKohya(ExporterSuite):
@@ -43,14 +41,8 @@ class TestDiffusers(ExporterSuite):
 class Trained:
     """A tiny family with an adapter that does something, its facts and its files."""
 
-    def __init__(self, folder: Path, shape: Any, *, alpha: float = 2.0, text_encoder: bool = False) -> None:
-        self.folder, self.shape = build_tiny(folder / shape, shape), shape
-        context = Context(folder, rng_of(0), lambda hook: [])
-        component = COMPONENTS[shape.split("-")[0]]
-        options = component.options(checkpoint=shape)
-        self.model: ModelFacts = component.facts(options, context=context)  # type: ignore[misc]
-        self.family = component.build(options)
-        self.family.load(context, precision=Precision(torch.device("cpu"), torch.float32, None))
+    def __init__(self, folder: Path, family: Any, model: ModelFacts, *, alpha: float = 2.0, text_encoder: bool = False) -> None:
+        self.folder, self.family, self.model = folder, family, model
         self.options = LoraOptions(rank=4, alpha=alpha, text_encoder=text_encoder)
         self.adapter = ADAPTERS[0].build(self.options)
         self.adapter.inject(self.family, rng=rng_of(1))
@@ -60,6 +52,13 @@ class Trained:
                 tensor.copy_(torch.from_numpy(generator(2, "up", name).standard_normal(tuple(tensor.shape))) * 0.3)
         self.adapter.load_state(state)
         self.state: AdapterState = self.adapter.state()
+
+    @property
+    def kind(self) -> Any:
+        """The class of diffusers' pipeline."""
+        import diffusers
+
+        return diffusers.StableDiffusionPipeline if self.model.family == "sd15" else diffusers.StableDiffusionXLPipeline
 
     def write(self, exporter: str, folder: Path, dtype: Any = "fp32") -> Path:
         """Write the file as the engine does: canonical header, tensors in key order; its size is what the plan says."""
@@ -79,36 +78,39 @@ class Trained:
         [image] = self.family.generate([Picture("a cat", 11)], sampling=Sampling("euler-a", 2, 4.0, 64, 64))
         return np.asarray(image, dtype=int)
 
-    def loaded(self, path: Path | None, weight: float) -> np.ndarray[Any, Any]:
-        """The same picture from a fresh diffusers pipeline that loads the file."""
+    def loaded(self, path: Path | None, weights: Sequence[float]) -> list[np.ndarray[Any, Any]]:
+        """The same picture from a fresh diffusers pipeline that loads the file, at each weight."""
         import diffusers
 
-        kind = diffusers.StableDiffusionPipeline if self.shape == "sd15" else diffusers.StableDiffusionXLPipeline
-        pipeline = kind.from_pretrained(str(self.folder), local_files_only=True)
+        pipeline = self.kind.from_pretrained(str(self.folder), local_files_only=True)
         pipeline.set_progress_bar_config(disable=True)
         pipeline.scheduler = diffusers.EulerAncestralDiscreteScheduler.from_config(pipeline.scheduler.config)
         if path is not None:
             pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name="style")
-            pipeline.set_adapters(["style"], [weight])
-        made = pipeline("a cat", num_inference_steps=2, guidance_scale=4.0, width=64, height=64,
-                        generator=torch.Generator("cpu").manual_seed(11)).images[0]  # fmt: skip
-        return np.asarray(made, dtype=int)
+        pictures = []
+        for weight in weights:
+            if path is not None:
+                pipeline.set_adapters(["style"], [weight])
+            made = pipeline("a cat", num_inference_steps=2, guidance_scale=4.0, width=64, height=64,
+                            generator=torch.Generator("cpu").manual_seed(11)).images[0]  # fmt: skip
+            pictures.append(np.asarray(made, dtype=int))
+        return pictures
 
 
 @pytest.fixture(scope="module", params=SHAPES)
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return Trained(tmp_path_factory.mktemp("trained"), request.param, text_encoder=request.param != "sdxl")
+def trained(request: pytest.FixtureRequest, tiny_folder: Callable[..., Path], own_family: Callable[..., Any]) -> Trained:
+    return Trained(tiny_folder(request.param), *own_family(request.param), text_encoder=request.param != "sdxl")
 
 
 def same_images(trained: Trained, folder: Path) -> None:
-    plain = trained.loaded(None, 0)
+    [plain] = trained.loaded(None, [0])
     assert np.array_equal(trained.image(0.0), plain)
+    weights = (0.8, 1.0)
+    ours = [trained.image(weight) for weight in weights]
+    assert all(np.abs(image - plain).mean() > 2 for image in ours)
     for exporter in ("kohya", "diffusers"):
-        path = trained.write(exporter, folder)
-        for weight in (0.8, 1.0):
-            ours = trained.image(weight)
-            assert np.abs(ours - plain).mean() > 2
-            assert np.array_equal(trained.loaded(path, weight), ours), (exporter, weight)
+        theirs = trained.loaded(trained.write(exporter, folder), weights)
+        assert np.array_equal(theirs, ours), exporter
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -119,10 +121,13 @@ def test_files_load_to_the_same_images(trained: Trained, tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_files_of_all_722_modules_load_to_the_same_images(tmp_path: Path) -> None:
-    """The same with every module of SDXL."""
-    trained = Trained(tmp_path, "sdxl-deep")
-    assert len(trained.state.alphas) == 722
+@pytest.mark.parametrize(("shape", "modules"), [("sdxl-deep", 722), ("sd15", 192)])
+def test_files_of_all_modules_load_to_the_same_images(
+    shape: str, modules: int, tmp_path: Path, tiny_folder: Callable[..., Path], own_family: Callable[..., Any]
+) -> None:
+    """The same with every module of SDXL and of SD 1.5."""
+    trained = Trained(tiny_folder(shape), *own_family(shape))
+    assert len(trained.state.alphas) == modules
     same_images(trained, tmp_path)
 
 
@@ -130,7 +135,7 @@ def deltas(path: Path, trained: Trained) -> dict[str, torch.Tensor]:
     """Load a file into a fresh U-Net through diffusers' loader and return what it adds to each weight."""
     import diffusers
 
-    kind = diffusers.StableDiffusionPipeline if trained.shape == "sd15" else diffusers.StableDiffusionXLPipeline
+    kind = trained.kind
     unet = diffusers.UNet2DConditionModel.from_pretrained(str(trained.folder / "unet"), local_files_only=True)
     read, alphas, config = kind.lora_state_dict(str(path.parent), weight_name=path.name, unet_config=unet.config, return_lora_metadata=True)
     kind.load_lora_into_unet(read, network_alphas=alphas, unet=unet, adapter_name="style", metadata=config)
@@ -155,12 +160,12 @@ def test_doubling_alpha_doubles_the_effect(trained: Trained, exporter: str, tmp_
     assert any(bool(delta.any()) for delta in added[0].values())
 
 
-def test_doubling_alpha_doubles_the_prediction(tmp_path: Path) -> None:
+def test_doubling_alpha_doubles_the_prediction(tiny_folder: Callable[..., Path], own_family: Callable[..., Any]) -> None:
     """To first order the U-Net's output moves twice as far."""
     noisy = torch.from_numpy(generator(0, "noisy").standard_normal((1, 4, 8, 8))).float()
     moved = []
     for alpha in (2.0, 4.0):
-        trained = Trained(tmp_path, "sd15", alpha=alpha)
+        trained = Trained(tiny_folder("sd15-small"), *own_family("sd15-small"), alpha=alpha)
         conditioning = trained.family.encode_tokens(torch.from_numpy(trained.family.tokenize(["a cat"])))
         predictions = []
         for weight in (0.0, 1e-3):

@@ -91,7 +91,7 @@ def base(tmp_path: Path) -> Callable[[str], Path]:
             pixels = generator(5, "test", number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(images / f"{number}.png")
             (images / f"{number}.txt").write_text(f"picture {number}, by Honoré")
-        return build_tiny(tmp_path / "base", "sdxl-small" if family == "sdxl" else "sd15")
+        return build_tiny(tmp_path / "base", f"{family}-small")
 
     return write
 
