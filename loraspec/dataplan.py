@@ -11,7 +11,7 @@ from functools import cached_property
 from attrs import evolve, field, frozen
 
 from loraspec.buckets import BucketRule
-from loraspec.captions import Pipeline, join, split
+from loraspec.captions import Pipeline, join
 from loraspec.errors import Problem, SpecError
 from loraspec.randomness import sort_key
 from loraspec.values import Placement, Sample, Visit
@@ -188,10 +188,6 @@ class DataPlan:
     def settled_caption(self, key: str) -> str:
         """Return an image's caption after the transforms that draw nothing: what grid prompts are made of."""
         return join(self.pipeline.settled(self.by_key[key].sample), self.pipeline.separator)
-
-    def first_descriptor(self, key: str) -> str:
-        """Return the first descriptor of an image's caption as found, or ""."""
-        return next(iter(split(self.by_key[key].sample.caption or "", self.pipeline.separator)), "")
 
     def captions(self, epoch: int) -> Iterator[tuple[Step, Visit, str]]:
         """Yield the captions of one epoch in the order of its steps; images without a caption yet are left out."""

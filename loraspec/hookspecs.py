@@ -146,7 +146,7 @@ class RunHooks:
 
     @hookspec
     def loraspec_on_progress(self, run: Any, phase: str, done: int, total: int) -> None:
-        """A phase other than training moved on: ``prepare``, ``encode``, ``grid``; ``done`` of ``total`` items."""
+        """A phase other than training moved on: ``caption``, ``prepare``, ``encode``, ``grid``; ``done`` of ``total`` items."""
 
     @hookspec
     def loraspec_on_message(self, run: Any, text: str, severity: str) -> None:

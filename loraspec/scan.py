@@ -140,6 +140,11 @@ def _warnings(plan: Plan, data: DataPlan) -> list[Problem]:
     small = [item.key for item in every if min(item.sample.width, item.sample.height) < expect.min_side]
     if small:
         warn("data.expect.min_side", f"{len(small)} images have a side below {expect.min_side} px: {names(small)}")
+    least = plan.spec.data.buckets.min
+    tiny = [item.key for item in every if min(item.bucket) < least]
+    if tiny:
+        hint = "find larger ones, or set data.buckets.upscale = true"
+        warn("data.buckets.min", f"{len(tiny)} images are too small for their bucket and get one below {least} px: {names(tiny)}", hint)
     tag = {part.casefold() for part in split(captions.style_tag, captions.separator) if part}
     with_caption = [item for item in every if item.sample.caption is not None]
     settled = {item.key: data.pipeline.settled(item.sample) for item in with_caption}

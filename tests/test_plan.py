@@ -208,11 +208,12 @@ def test_two_exporters_of_one_file_are_refused(make: Callable[..., Plan]) -> Non
 
 
 def test_warnings_name_what_is_rarely_meant(make: Callable[..., Plan], tmp_path: Path) -> None:
-    """Rights, number and size of images, style tag, first descriptor, buckets that never fill a step, alpha, prompts."""
+    """Rights, number and size of images, style tag, first descriptor, size and fill of buckets, alpha, prompts."""
     plan = make(
         'rights = "own"', "",
         "images = [1, 100]", "images = [30, 100], min_side = 400",
         "alpha = 4", "alpha = 8",
+        "min = 256", "min = 448",
         "batch_size = 4", 'batch_size = 64\n[grid]\nprompts = ["a dog"]',
         "[[captions.transforms]]", '[captions]\nstyle_tag = "by X"\nfirst_prefix = "caricature of"\n[[captions.transforms]]',
     )  # fmt: skip
@@ -221,10 +222,11 @@ def test_warnings_name_what_is_rarely_meant(make: Callable[..., Plan], tmp_path:
     found = {problem.path: problem.message for problem in all_warnings(plan)}
 
     assert found.keys() >= {
-        "data.sources[0].rights", "data.expect.images", "data.expect.min_side", "captions.style_tag", "captions.first_prefix",
-        "train.batch_size", "adapter.alpha", "grid.prompts",
+        "data.sources[0].rights", "data.expect.images", "data.expect.min_side", "data.buckets.min", "captions.style_tag",
+        "captions.first_prefix", "train.batch_size", "adapter.alpha", "grid.prompts",
     }  # fmt: skip
     assert "03.png, 04.png" in found["data.expect.min_side"]
+    assert "2 images are too small" in found["data.buckets.min"]
     assert all(problem.line for problem in all_warnings(plan))
 
 

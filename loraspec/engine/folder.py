@@ -49,7 +49,8 @@ def disk_told(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         said = error.strerror or (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{error.filename or folder}: {said}\n    hint: mend it, then: loraspec resume {folder}") from error
+        place = error.filename or folder
+        raise RunError(f"{place}: {said}\n    hint: mend it and start the run again: what it has saved is kept") from error
 
 
 class RunFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator
 from datetime import date, datetime, time
@@ -75,10 +76,19 @@ def _words(validator: Any, value: Any) -> str:
             for item in value:
                 if not _holds(op[5:], item, limit):
                     return f"every value must be {_SPELLED[op[5:]]} {shown(limit)}, got {shown(item)}"
+        if op == "each pattern":
+            for item in value:
+                if not re.search(limit, item):
+                    return f"every value must match {_plain(limit)}, got {shown(item)}"
     for bound in bounds(validator):
         if bound.op == "pattern":
-            return f"must match {bound.limit}, got {shown(value)}"
+            return f"must match {_plain(bound.limit)}, got {shown(value)}"
     return ""
+
+
+def _plain(pattern: str) -> str:
+    """A pattern as its author wrote it, without the anchors that ``bounds`` adds."""
+    return pattern.removeprefix("^(?:").removesuffix("$").removesuffix(")")
 
 
 def _holds(op: str, value: Any, limit: Any) -> bool:

@@ -69,7 +69,7 @@ def test_interrupts_turn_a_signal_into_a_request():
 
 def test_disk_errors_say_where(tmp_path):
     """What the disk refuses becomes one line with the place and the way on; other errors pass."""
-    with pytest.raises(RunError, match=r"tensors: No space left on device\n    hint: .*loraspec resume"), disk_told(tmp_path):
+    with pytest.raises(RunError, match=r"tensors: No space left on device\n    hint: .*what it has saved is kept"), disk_told(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "tensors"))
     with pytest.raises(ValueError, match="other"), disk_told(tmp_path):
         raise ValueError("other")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 from attrs.validators import gt
 
-from loraspec import Component, Problem, option
-from loraspec.errors import EnvironmentMissing
+from loraspec import Component, option
 
 if TYPE_CHECKING:
     from loraspec.contracts import Evaluator
@@ -30,18 +28,3 @@ def _grid(options: GridOptions) -> Evaluator:
 
 
 EVALUATORS: list[Component] = [Component("grid", GridOptions, _grid, libraries=("diffusers", "torch", "pillow"))]
-
-
-def check_plan(plan: Any) -> Iterable[Problem]:
-    """Refuse cells whose sides the base cannot generate."""
-    grid = plan.spec.grid
-    if not (grid.width or grid.height) or not plan.many("evaluator"):
-        return
-    try:
-        scale = plan.model.latent_scale
-    except EnvironmentMissing:  # the base is not here yet: told elsewhere, once
-        return
-    for name, side in (("width", grid.width), ("height", grid.height)):
-        if side % scale:
-            near = max(scale, round(side / scale) * scale)
-            yield Problem(f"grid.{name}", f"{side} px: the base generates multiples of {scale} px", hint=f"write {name} = {near}")

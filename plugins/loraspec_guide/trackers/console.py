@@ -13,7 +13,10 @@ from rich.text import Text
 
 from loraspec import hookimpl
 
-PHASES = {"prepare": "reading images", "encode": "encoding captions", "train": "training", "grid": "drawing the grid"}
+PHASES = {
+    "caption": "drafting captions", "prepare": "reading images", "encode": "encoding captions", "train": "training",
+    "grid": "drawing the grid",
+}  # fmt: skip
 SHOWN = (("loss", "loss", "{:.4f}"), ("d_lr", "d*lr", "{:.2e}"), ("images_per_second", "images/s", "{:.2f}"))
 
 

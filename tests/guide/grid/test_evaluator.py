@@ -13,10 +13,9 @@ import torch
 from loraspec_guide.grid.cells import Surroundings, read_png
 from loraspec_guide.grid.evaluator import Grid, Layout
 from loraspec_guide.grid.folder import contact_weight
-from loraspec_guide.grid.registry import GridOptions, check_plan
 from PIL import Image
 
-from loraspec.errors import EnvironmentMissing, Stopped
+from loraspec.errors import Stopped
 from loraspec.spec.schema import GridTable
 from loraspec.values import Picture, Precision, Sampling
 
@@ -192,28 +191,3 @@ def test_contact_weight_is_the_one_nearest_to_one() -> None:
     assert contact_weight((0.4, 0.9, 1.2)) == 0.9
     assert contact_weight((0.8, 1.2)) == 0.8
     assert contact_weight(()) == 0.0
-
-
-def plan(**grid: int) -> SimpleNamespace:
-    return SimpleNamespace(
-        spec=SimpleNamespace(grid=GridTable(**grid)), model=SimpleNamespace(latent_scale=8), many=lambda stage: (GridOptions(),)
-    )  # type: ignore[arg-type]
-
-
-def test_check_plan_refuses_sides_that_cannot_be_generated() -> None:
-    """500 px is no multiple of 8: the nearest is in the hint."""
-    assert list(check_plan(plan())) == []
-    assert list(check_plan(plan(width=512, height=768))) == []
-    [problem] = check_plan(plan(width=500))
-    assert (problem.path, problem.hint) == ("grid.width", "write width = 496")
-
-
-def test_check_plan_waits_for_a_base_that_is_not_here() -> None:
-    """A missing base is told elsewhere, and must not hide other problems."""
-
-    class NoBase(SimpleNamespace):
-        @property
-        def model(self) -> None:
-            raise EnvironmentMissing("no base")
-
-    assert list(check_plan(NoBase(spec=SimpleNamespace(grid=GridTable(width=500)), many=lambda stage: (1,)))) == []
