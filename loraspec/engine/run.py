@@ -133,7 +133,8 @@ class Run:
         train = self.plan.spec.train
         self.family.place("denoiser", device=self.precision.device)
         groups = self.adapter.inject(self.family, rng=self.rng)
-        self.family.denoiser.train()
+        for module in self._trained_modules():
+            module.train()
         if train.gradient_checkpointing:
             self.family.gradient_checkpointing(True)
         self.parameters = [parameter for group in groups for parameter in group["params"]]
@@ -155,6 +156,9 @@ class Run:
     def trains_text(self) -> bool:
         """Whether the adapter adapts a text encoder, so that prompts cannot be encoded ahead."""
         return any(name.startswith("text_encoder") for name in self.plan.adapter.tensors)
+
+    def _trained_modules(self) -> list[torch.nn.Module]:
+        return [self.family.denoiser, *(self.family.text_encoders.values() if self.trains_text else ())]
 
     # -- the loop's operations -----------------------------------------------------------------------------------------
 
@@ -279,7 +283,8 @@ class Run:
             parameter.grad = None
         del self.optimizer, self.lr_scheduler
         self.family.gradient_checkpointing(False)
-        self.family.denoiser.eval()
+        for module in self._trained_modules():
+            module.eval()
         for part in ("denoiser", "text_encoders", "vae"):
             self.family.place(part, device=self.precision.device)
 

@@ -355,3 +355,26 @@ def test_warnings_of_the_data_are_told_before_training(run_spec):
 
     outcome.assert_success()
     assert "the recipe expects 30 to 100" in outcome.err
+
+
+def test_text_encoders_that_are_trained_are_in_training_mode(run_spec, monkeypatch):
+    """So that the adapter's dropout reaches them; the grid is drawn without."""
+    from loraspec.engine.run import Run
+
+    modes = []
+
+    def watched(name):
+        original = getattr(Run, name)
+
+        def method(self, *args, **keys):
+            original(self, *args, **keys)
+            modes.append((name, {encoder.training for encoder in self.family.text_encoders.values()}))
+
+        monkeypatch.setattr(Run, name, method)
+
+    watched("after_step")
+    watched("release_training")
+    monkeypatch.setattr(Run, "trains_text", True)
+    run_spec(TINY_SPEC).assert_success()
+
+    assert modes == [("after_step", {True})] * 8 + [("release_training", {False})]
