@@ -103,14 +103,17 @@ def trained(request: pytest.FixtureRequest, tiny_folder: Callable[..., Path], ow
 
 
 def same_images(trained: Trained, folder: Path) -> None:
+    """Compare to the bit without a file; with one, the last bit of a sum may fall otherwise (weights lie elsewhere in memory) and turn
+    a pixel value by one."""
     [plain] = trained.loaded(None, [0])
     assert np.array_equal(trained.image(0.0), plain)
     weights = (0.8, 1.0)
     ours = [trained.image(weight) for weight in weights]
     assert all(np.abs(image - plain).mean() > 2 for image in ours)
     for exporter in ("kohya", "diffusers"):
-        theirs = trained.loaded(trained.write(exporter, folder), weights)
-        assert np.array_equal(theirs, ours), exporter
+        apart = np.abs(np.asarray(trained.loaded(trained.write(exporter, folder), weights)) - np.asarray(ours))
+        assert apart.max() <= 1, exporter
+        assert apart.mean() < 0.01, exporter
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -256,12 +259,27 @@ def test_header_is_an_allow_list(exporter: str) -> None:
     assert "box" not in said.values()
     assert said["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
     assert said["modelspec.trigger_phrase"] == "by Honoré Daumier"
-    assert said["loraspec.spec_hash"] == "ab" * 32
+    assert (said["loraspec.spec_hash"], said["loraspec.version"]) == ("ab" * 32, "1.2")
     if exporter == "kohya":
         assert (said["ss_network_dim"], said["ss_base_model_version"], said["ss_epoch"]) == ("64", "sdxl_base_v1-0", "3")
     else:
         config = json.loads(said["lora_adapter_metadata"])
         assert (config["unet.r"], config["unet.lora_alpha"], len(config["unet.target_modules"])) == (64, 32, 722)
+
+
+def test_each_module_keeps_its_own_alpha() -> None:
+    """Alphas that differ are written module by module, and what is read is what the file states, not what was planned."""
+    model, adapter = facts(SD15, rank=1, alpha=2.0)
+    odd = sorted(adapter.alphas)[::7]
+    alphas = dict(adapter.alphas) | dict.fromkeys(odd, 5.0)
+    state = AdapterState("lora", {name: torch.zeros(shape) for name, shape in adapter.tensors.items()}, alphas, 1)
+
+    [kohya] = (exporter := COMPONENTS["kohya"].build(ExportOptions())).files(state, model=model, header=HEADER, stem="x")
+    assert exporter.read(kohya.tensors, model=model, adapter=adapter).alphas == alphas
+    [diffusers] = COMPONENTS["diffusers"].build(ExportOptions()).files(state, model=model, header=HEADER, stem="x")
+    config = json.loads(diffusers.metadata["lora_adapter_metadata"])
+    assert config["unet.lora_alpha"] == 2
+    assert config["unet.alpha_pattern"] == {name.removeprefix("unet."): 5 for name in odd}
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:

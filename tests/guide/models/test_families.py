@@ -154,6 +154,40 @@ def test_latents_are_scaled_for_the_denoiser(shape: str, family: Any, tmp_path: 
     assert std.allclose(posterior.std * scale, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_latents_with_a_mean_of_their_own(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
+    """A VAE that states ``latents_mean`` and ``latents_std`` is read as SDXL's pipeline reads it, for training and for pictures."""
+    shutil.copytree(tiny_folder("sdxl-small"), tmp_path / "tiny")
+    centre, spread = [0.5, -0.25, 0.0, 1.0], [2.0, 0.5, 1.0, 1.5]
+    edit(tmp_path / "tiny/vae/config.json", latents_mean=centre, latents_std=spread)
+    family, pipeline = made(tmp_path, "sdxl-small"), fresh(tmp_path / "tiny", "sdxl-small", "DDIMScheduler")
+
+    image = torch.from_numpy(generator(0, "image").uniform(-1, 1, (1, 3, 64, 64))).float()
+    mean, std = family.encode_images(image)
+    with torch.no_grad():
+        posterior = pipeline.vae.encode(image).latent_dist
+    scale = pipeline.vae.config.scaling_factor / torch.tensor(spread).view(1, 4, 1, 1)
+    assert mean.allclose((posterior.mean - torch.tensor(centre).view(1, 4, 1, 1)) * scale, atol=1e-5)
+    assert std.allclose(posterior.std * scale, atol=1e-5)
+    [ours] = family.generate([Picture("a boat", 1)], sampling=Sampling("ddim", 2, 1.0, 64, 64))
+    theirs = pipeline("a boat", num_inference_steps=2, guidance_scale=1.0, width=64, height=64,
+                      generator=torch.Generator("cpu").manual_seed(1)).images[0]  # fmt: skip
+    assert np.array_equal(pixels(ours), pixels(theirs))
+
+
+def test_pictures_beyond_one_batch_are_made(tiny_family: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """More pictures than go through the denoiser at once come out all, in order."""
+    family, sampling = tiny_family("sd15-small"), Sampling("ddim", 2, 3.0, 64, 64)
+    wanted = [Picture("a boat", 1), Picture("a cat", 2), Picture("a dog", 3)]
+    at_once = family.generate(wanted, sampling=sampling)
+    monkeypatch.setattr("loraspec_guide.models.family.PICTURES_AT_ONCE", 2)
+    parted = family.generate(wanted, sampling=sampling)
+
+    assert len(at_once) == len(parted) == 3
+    assert all(np.abs(pixels(one) - pixels(other)).max() <= 1 for one, other in zip(at_once, parted, strict=True))
+    assert np.abs(pixels(at_once[0]) - pixels(at_once[2])).max() > 1
+
+
 def test_prediction_comes_from_the_scheduler_config(tmp_path: Path) -> None:
     """A v-prediction base is known as one by the plan and by the run."""
     build_tiny(tmp_path / "tiny", "sd15-small", prediction="v_prediction")
