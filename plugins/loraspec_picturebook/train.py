@@ -2,16 +2,17 @@
 
 The steps, in order: ``vae`` (the autoencoder), ``unet`` (the U-Net with both text encoders), ``export`` (writes the
 pipeline folder). Without a step all of them run. Each continues from its checkpoint in the folder, so a run that was
-stopped is started again with the same command. Everything is seeded; on one machine, with the same number of threads
+stopped is started again with the same command. Everything is seeded; on one machine, with the same number of processes
 and library versions, the same command gives the same weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-VAE_STEPS, UNET_STEPS = 3800, 4200
+VAE_STEPS, UNET_STEPS = 3800, 5000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,23 +29,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--vae-steps", type=int, default=VAE_STEPS)
     parser.add_argument("--unet-steps", type=int, default=UNET_STEPS)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2, help="train in this many processes, one core each (default: 2)")
     given = parser.parse_args(arguments)
     unknown = set(given.steps) - {"vae", "unet", "export"}
     if unknown:
         parser.error(f"{', '.join(sorted(unknown))}: no such step; vae, unet or export")
-    import torch
+    from loraspec_picturebook import train_unet, train_vae
+    from loraspec_picturebook.training import run_together
 
-    torch.set_num_threads(given.threads)
     wanted = given.steps or ["vae", "unet", "export"]
     if "vae" in wanted:
-        from loraspec_picturebook import train_vae
-
-        train_vae.train(given.folder, steps=given.vae_steps, seed=given.seed)
+        work = partial(train_vae.train, given.folder, steps=given.vae_steps, seed=given.seed)
+        run_together(work, given.processes, given.folder)
     if "unet" in wanted:
-        from loraspec_picturebook import train_unet
-
-        train_unet.train(given.folder, steps=given.unet_steps, seed=given.seed)
+        train_unet.encode_pool(given.folder, seed=given.seed)
+        train_unet.fresh_modules(given.seed, given.folder)
+        work = partial(train_unet.train, given.folder, steps=given.unet_steps, seed=given.seed)
+        run_together(work, given.processes, given.folder)
     if "export" in wanted:
         from loraspec_picturebook.export import export
 

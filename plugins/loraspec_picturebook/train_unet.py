@@ -9,7 +9,7 @@ from loraspec_picturebook import models, words
 from loraspec_picturebook.captions import training_caption
 from loraspec_picturebook.train_vae import averaged as averaged_vae
 from loraspec_picturebook.train_vae import measure_scaling
-from loraspec_picturebook.training import Trainer, learning_rate
+from loraspec_picturebook.training import Trainer, learning_rate, share
 from loraspec_picturebook.world import Scene, draw, generator, sample_scene
 
 if TYPE_CHECKING:
@@ -102,8 +102,9 @@ class Denoising:
 
 
 def fresh_modules(seed: int, folder: Path) -> dict[str, nn.Module]:
-    """The untrained U-Net and text encoders; writes the tokenizer into the folder."""
-    words.write_tokenizer(folder / "tokenizer")
+    """The untrained U-Net and text encoders; the tokenizer is kept in the folder."""
+    if not (folder / "tokenizer" / "tokenizer_config.json").exists():
+        words.write_tokenizer(folder / "tokenizer")
     tokenizer = words.load_tokenizer(folder / "tokenizer")
     start, end = int(tokenizer.bos_token_id), int(tokenizer.eos_token_id)
     first, second = models.fresh(seed + 1, lambda: models.text_encoders(len(tokenizer), start, end))
@@ -127,19 +128,20 @@ def train(folder: Path, *, steps: int, seed: int = 1, size: int = 32, peak: floa
     loss_of = Denoising(modules["unet"], modules["text_encoder"], modules["text_encoder_2"])
     losses: list[float] = []
     per_round = len(latents) // size
+    mine = share(size)
     while trainer.step < steps:
-        turn, place = divmod(trainer.step, per_round)
+        turn, turned = divmod(trainer.step, per_round)
         order = generator(seed, SCENES, 1_000_000_007, turn).permutation(len(latents))
-        chosen = order[place * size : (place + 1) * size]
+        chosen = order[turned * size : (turned + 1) * size]
         rng = generator(seed, CAPTIONS, trainer.step)
         captions = [training_caption(training_scene(seed, int(index)), rng) for index in chosen]
-        tokens = tokenizer(captions, padding="max_length", truncation=True, max_length=models.MAX_TOKENS, return_tensors="pt").input_ids
+        tokens = words.token_ids(tokenizer, captions[mine])
         zeros = [not text and rng.random() < 0.5 for text in captions]
         noise = torch.from_numpy(rng.standard_normal((size, *latents.shape[1:]), dtype=np.float32))
         strata = (rng.permutation(size) + rng.random(size)) / size
         times = torch.from_numpy((strata * 1000).astype(np.int64))
         keep = 1 - torch.tensor(zeros).float()
-        loss = loss_of(latents[torch.from_numpy(chosen)].float(), tokens, keep, noise, times)
+        loss = loss_of(latents[torch.from_numpy(chosen[mine])].float(), tokens, keep[mine], noise[mine], times[mine])
         lr = learning_rate(trainer.step, steps, peak=peak, warmup=300)
         norm = trainer.update(loss, lr=lr)
         losses.append(float(loss.detach()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from loraspec_picturebook import models
 from loraspec_picturebook.textures import training_picture
-from loraspec_picturebook.training import Trainer, learning_rate
+from loraspec_picturebook.training import Trainer, learning_rate, share
 from loraspec_picturebook.world import draw, generator, sample_scene
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ CROPPED = 0.7
 
 
 def batch(seed: int, step: int, size: int, *, crop: int = models.SIDE) -> Tensor:
-    """The pictures of one step, float32 in -1..1, size x 3 x crop x crop.
+    """This process's share of the pictures of one step, float32 in -1..1, n x 3 x crop x crop; alone, n is size.
 
     With a crop smaller than a picture, two windows at random places are cut from each of size / 2 pictures.
     """
@@ -32,7 +32,7 @@ def batch(seed: int, step: int, size: int, *, crop: int = models.SIDE) -> Tensor
 
     windows = 1 if crop == models.SIDE else 2
     cut = []
-    for index in range(size // windows):
+    for index in range(size // windows)[share(size // windows)]:
         rng = generator(seed, PURPOSE, step, index)
         picture = training_picture(rng)
         for _ in range(windows):
@@ -60,7 +60,7 @@ def loss_of(vae: AutoencoderKL, pictures: Tensor, noise: Tensor) -> tuple[Tensor
     return loss, {"mse": float(square.detach()) / 4, "kl": float(divergence.detach())}
 
 
-def train(folder: Path, *, steps: int, seed: int = 1, size: int = 16, peak: float = 2e-3) -> None:
+def train(folder: Path, *, steps: int, seed: int = 1, size: int = 16, peak: float = 1.6e-3) -> None:
     """Trains for steps updates in all, continuing from the folder's checkpoint."""
     import torch
 
@@ -73,7 +73,7 @@ def train(folder: Path, *, steps: int, seed: int = 1, size: int = 16, peak: floa
         noise = torch.randn(
             (size, models.LATENT_CHANNELS, cells, cells), generator=torch.Generator().manual_seed(seed * 1_000_003 + trainer.step)
         )
-        loss, numbers = loss_of(vae, batch(seed, trainer.step, size, crop=crop), noise)
+        loss, numbers = loss_of(vae, batch(seed, trainer.step, size, crop=crop), noise[share(size)])
         lr = learning_rate(trainer.step, steps, peak=peak)
         norm = trainer.update(loss, lr=lr)
         if trainer.step % 50 == 0 or trainer.step == steps:

@@ -18,6 +18,7 @@ from loraspec_picturebook import vocabulary
 from loraspec_picturebook.models import MAX_TOKENS
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import CLIPTokenizer
 
 START: Final = "<|startoftext|>"
@@ -122,3 +123,9 @@ def load_tokenizer(folder: Path) -> CLIPTokenizer:
 
     tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     return tokenizer
+
+
+def token_ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
+    """The texts' token ids, int64, n x 48: cut or padded as SDXL's pipeline does."""
+    ids: Tensor = tokenizer(texts, padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt").input_ids
+    return ids

@@ -1,6 +1,7 @@
 """The tokenizer, the captions, the trainer and the models' shapes."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ from loraspec_picturebook.sets import set_scenes, style_caption
 from loraspec_picturebook.styles import STYLES
 from loraspec_picturebook.train_unet import Denoising, fresh_modules, training_scene
 from loraspec_picturebook.train_vae import batch, loss_of
-from loraspec_picturebook.training import Trainer, learning_rate
+from loraspec_picturebook.train_vae import train as train_vae
+from loraspec_picturebook.training import Trainer, learning_rate, place, run_together, share
 from loraspec_picturebook.truth import held_out
 from loraspec_picturebook.world import caption, draw, generator, sample_scene
+from safetensors.torch import load_file
 from torch import nn
 
 
@@ -105,6 +108,25 @@ def test_a_resumed_training_equals_one_that_never_stopped(tmp_path):
     advance(resumed, second, 11)
     assert torch.equal(straight.weight, second.weight)
     assert torch.equal(whole.averaged["layer.weight"], resumed.averaged["layer.weight"])
+
+
+def test_shares_cover_the_batch():
+    """Alone a process has the whole batch."""
+    assert place() == (0, 1)
+    assert list(range(10))[share(10)] == list(range(10))
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(tmp_path):
+    """Averaged gradients of both halves are the gradient of the whole batch, up to rounding."""
+    weights = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        run_together(partial(train_vae, folder, steps=2, size=4), processes, folder)
+        weights.append(load_file(folder / "vae.safetensors"))
+    key = "exp_avg/vae.decoder.conv_out.weight"
+    assert torch.allclose(weights[0][key], weights[1][key], rtol=0.1, atol=0.02 * float(weights[0][key].abs().max()))
+    assert len((tmp_path / "2" / "vae.jsonl").read_text().splitlines()) == 1
 
 
 def test_restore_without_a_checkpoint_says_no(tmp_path):
