@@ -282,6 +282,21 @@ def test_each_module_keeps_its_own_alpha() -> None:
     assert config["unet.alpha_pattern"] == {name.removeprefix("unet."): 5 for name in odd}
 
 
+@pytest.mark.parametrize("exporter", ["kohya", "diffusers"])
+def test_files_of_another_adapter_are_not_read_half(exporter: str) -> None:
+    """A key too many is an error that names it, as is a key too few."""
+    model, adapter = facts(SD15, rank=1)
+    state = AdapterState("lora", {name: torch.zeros(shape) for name, shape in adapter.tensors.items()}, adapter.alphas, 1)
+    made = COMPONENTS[exporter].build(ExportOptions())
+    [file] = made.files(state, model=model, header=HEADER, stem="x")
+
+    lost = min(file.tensors)
+    for tensors, odd in (({**file.tensors, "lora_unet_extra": torch.zeros(1)}, "lora_unet_extra"),
+                         ({key: value for key, value in file.tensors.items() if key != lost}, lost)):  # fmt: skip
+        with pytest.raises(RunError, match=odd):
+            made.read(tensors, model=model, adapter=adapter)
+
+
 def test_weights_that_do_not_fit_are_refused() -> None:
     """A value beyond float16 is an error with its name, not an infinity in a file."""
     model, adapter = facts(SD15, rank=1)
