@@ -35,6 +35,8 @@ def export(folder: Path, target: Path = BASE, *, seed: int = 1) -> int:
         shutil.rmtree(target / name, ignore_errors=True)
         part.half().save_pretrained(target / name, safe_serialization=True)
         _tidy(target / name / "config.json")
+    for name in ("text_encoder", "text_encoder_2"):
+        _published_names(target / name / "model.safetensors")
     models.scheduler().save_pretrained(target / "scheduler")
     for name in ("tokenizer", "tokenizer_2"):
         words.write_tokenizer(target / name)
@@ -58,6 +60,15 @@ def export(folder: Path, target: Path = BASE, *, seed: int = 1) -> int:
         if log.exists():
             shutil.copyfile(log, target / f"{name}.jsonl")
     return sum(path.stat().st_size for path in target.rglob("*.safetensors"))
+
+
+def _published_names(path: Path) -> None:
+    """Writes a text encoder's keys as SDXL's are published, so that older and newer transformers read them alike."""
+    from safetensors.torch import load_file, save_file
+
+    kept = ("text_model.", "text_projection.")
+    tensors = {key if key.startswith(kept) else f"text_model.{key}": value for key, value in load_file(path).items()}
+    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def _tidy(path: Path) -> None:
