@@ -128,7 +128,7 @@ def _tiles(data: RunData) -> list[tuple[str, str, str]]:
     seconds = data.run.get("seconds")
     if isinstance(seconds, Mapping) and number(seconds.get("train")):
         rest = sum(value for key, value in seconds.items() if key != "train" and number(value))
-        found.append((time_words(seconds["train"]), "training", f"{time_words(rest)} for the rest"))
+        found.append((time_words(seconds["train"]), "training", f"{time_words(rest)} to load and prepare"))
     speed = [value for _, value in data.series("images_per_second")]
     if speed:
         found.append((label(float(f"{statistics.median(speed):.3g}")), "images a second", "median"))
