@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 from attrs import evolve, frozen
 
@@ -26,6 +27,7 @@ class Problem:
         line: Line of the place, from 1; 0 when it has none.
         column: Column of the place, from 1; 0 when it has none.
         severity: ``error`` stops; ``warning`` is shown and passes.
+        code: A stable word for programs and for looking it up (``E-SPEC-UNKNOWN``, ``W-DATA-DUP``), or "".
     """
 
     path: str
@@ -35,6 +37,7 @@ class Problem:
     line: int = 0
     column: int = 0
     severity: str = "error"
+    code: str = ""
 
     def at(self, file: str, line: int, column: int) -> Problem:
         """Return the same problem, placed."""
@@ -43,7 +46,8 @@ class Problem:
     def __str__(self) -> str:
         place = ":".join([self.file, *(str(n) for n in (self.line, self.column) if n)])
         mark = "warning: " if self.severity == "warning" else ""
-        text = "  ".join(part for part in (place, self.path, mark + self.message) if part)
+        tail = f"[{self.code}]" if self.code else ""
+        text = "  ".join(part for part in (place, self.path, mark + self.message, tail) if part)
         return text + (f"\n    hint: {self.hint}" if self.hint else "")
 
 
@@ -53,9 +57,15 @@ def by_position(problems: Iterable[Problem]) -> list[Problem]:
 
 
 class LoraspecError(Exception):
-    """The root of every error that loraspec raises on purpose."""
+    """The root of every error that loraspec raises on purpose; ``code`` is its stable word, shown behind the message, or ""."""
 
     exit_code = EXIT_FOUND
+    code = ""
+
+    def coded(self, code: str) -> Self:
+        """Return this error with a stable code: ``raise RunError("...").coded("E-RUN-LOCKED")``."""
+        self.code = code
+        return self
 
 
 class SpecError(LoraspecError):

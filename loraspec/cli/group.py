@@ -84,7 +84,9 @@ def report(error: BaseException) -> int:
         echo_problems(error.problems)
         return error.exit_code
     if isinstance(error, LoraspecError):
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        first, *rest = str(error).split("\n")
+        tail = f"  {click.style(f'[{error.code}]', dim=True)}" if error.code else ""
+        click.echo("\n".join([f"{click.style('error:', fg='red', bold=True)} {first}{tail}", *rest]), err=True)
         return error.exit_code
     if isinstance(error, click.ClickException):
         error.show()
