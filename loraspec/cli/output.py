@@ -40,7 +40,8 @@ def echo_problems(problems: Sequence[Problem]) -> None:
         warning = problem.severity == "warning"
         message = (click.style("warning: ", fg="yellow") if warning else "") + problem.message
         tail = click.style(f"[{problem.code}]", dim=True) if problem.code else ""
-        parts = (click.style(place, bold=True) if place else "", click.style(problem.path, fg="cyan") if problem.path else "", message, tail)
+        where = click.style(place, bold=True) if place else ""
+        parts = (where, click.style(problem.path, fg="cyan") if problem.path else "", message, tail)
         click.echo("  ".join(part for part in parts if part), err=True)
         if problem.hint:
             click.echo(f"    {click.style('hint:', dim=True)} {problem.hint}", err=True)
