@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from loraspec import __version__
-from loraspec.contracts import Adapter, AdapterState, ModelFamily, Objective, Placement
-from loraspec.engine import checkpoint, device
+from loraspec.contracts import Adapter, ModelFamily, Objective, Placement
+from loraspec.engine import commit, device
 from loraspec.engine.events import Events
 from loraspec.engine.folder import Interrupts, RunFolder
-from loraspec.engine.store import read_tensors, write_tensors
+from loraspec.engine.store import read_tensors
 from loraspec.errors import RunError, Stopped
 from loraspec.plan import Plan
 from loraspec.randomness import Rng
@@ -31,6 +31,7 @@ class Run:
         precision: Device and dtypes.
         family, adapter, objective, optimizer, lr_scheduler: The stage objects.
         step: Optimizer steps done, 0 before the first.
+        epoch_losses: Losses of the steps of this epoch that have been read from the device.
         manifest: Rows of ``manifest.jsonl`` once prepared.
         stopped: Why a callback ended training, or "".
     """
@@ -55,7 +56,7 @@ class Run:
         self.step = 0
         self._pending: list[tuple[int, int, dict[str, Tensor]]] = []
         self._since = time.perf_counter()
-        self._epoch_losses: list[float] = []
+        self.epoch_losses: list[float] = []
         self._build()
 
     def _build(self) -> None:
@@ -141,16 +142,7 @@ class Run:
         self.optimizer: torch.optim.Optimizer = self._optimizer_factory(groups)
         self.lr_scheduler = self._scheduler_factory(self.optimizer, total_steps=self.total_steps)
         self.scaler = torch.amp.GradScaler(self.precision.device.type, enabled=self.precision.compute is torch.float16)
-        found = checkpoint.folders(self.folder / "state")
-        if found:
-            step, state = checkpoint.load(found[-1], device=self.precision.device)
-            self.adapter.load_state(AdapterState(**state["adapter"]))
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.lr_scheduler.load_state_dict(state["lr_scheduler"])
-            self.scaler.load_state_dict(state["scaler"])
-            self._epoch_losses = list(state["epoch_losses"])
-            self.step = step
-            self.say(f"going on after step {step} of {self.total_steps}")
+        commit.take_up(self)
 
     @property
     def trains_text(self) -> bool:
@@ -198,7 +190,7 @@ class Run:
             if loss != loss or loss in (float("inf"), float("-inf")):
                 remedy = "try train.mixed_precision = \"bf16\" or \"no\", or a smaller optimizer.lr"
                 raise RunError(f"step {step}: the loss is {loss}; {remedy}")
-        self._epoch_losses += losses
+        self.epoch_losses += losses
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
         group = self.optimizer.param_groups[0]
@@ -225,39 +217,15 @@ class Run:
     def checkpoint(self) -> None:
         """Commit what resuming needs."""
         self.log()
-        state = self.adapter.state()
-        path = checkpoint.save(
-            self.folder / "state",
-            step=self.step,
-            state={
-                "adapter": {"kind": state.kind, "tensors": dict(state.tensors), "alphas": dict(state.alphas), "rank": state.rank},
-                "optimizer": self.optimizer.state_dict(),
-                "lr_scheduler": self.lr_scheduler.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "epoch_losses": self._epoch_losses,
-            },
-        )
+        path = commit.save(self)
         self.hooks.loraspec_after_checkpoint(run=self, step=self.step, path=path)
         self._since = time.perf_counter()
 
     def commit_epoch(self, epoch: int) -> None:
         """Write the epoch's files, then the index, then the checkpoint: an epoch that is announced is whole."""
         self.log()
-        state = self.adapter.state()
-        files = []
-        for exporter in self.exporters:
-            for file in exporter.files(state, model=self.plan.model, header=self.plan.header(epoch), stem=self.plan.stem(epoch)):
-                path = self.folder / "epochs" / file.path
-                sha256 = write_tensors(path, file.tensors, file.metadata)
-                files.append({"path": file.path, "bytes": path.stat().st_size, "sha256": sha256})
-        losses = self._epoch_losses or [0.0]
-        norm = sum(float(tensor.float().square().sum()) for tensor in state.tensors.values()) ** 0.5
-        entry = {
-            "epoch": epoch, "step": self.step, "files": files, "loss": sum(losses) / len(losses), "d_lr": self.metrics.get("d_lr", 0.0),
-            "weight_norm": norm,
-        }
-        self.files.commit_index(entry)
-        self._epoch_losses = []
+        entry = commit.commit_epoch(self, epoch)
+        self.epoch_losses = []
         self.checkpoint()
         self.record("epoch", **{key: value for key, value in entry.items() if key != "files"})
 
