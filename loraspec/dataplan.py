@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -13,7 +12,8 @@ from attrs import evolve, field, frozen
 from loraspec.buckets import BucketRule
 from loraspec.captions import Pipeline, join
 from loraspec.errors import Problem, SpecError
-from loraspec.randomness import sort_key
+from loraspec.randomness import rng_of, sort_key
+from loraspec.stream import Seen, Stream
 from loraspec.values import Placement, Sample, Visit
 
 
@@ -149,14 +149,21 @@ class DataPlan:
         found.sort(key=lambda item: item[0])
         return tuple(Step(epoch, before + number, micro) for number, (_, micro) in enumerate(found, start=1))
 
-    def order_digest(self, epoch: int) -> str:
-        """Return the sha256 of an epoch's visits and captions in order: integers and text, so the same on every machine."""
-        digest = hashlib.sha256()
+    def stream_digest(self, epoch: int) -> str:
+        """Return the stream digest of an epoch (see ``loraspec.stream``): a run that does as planned ends the epoch with the same.
+
+        Raises:
+            SpecError: An image cannot be read.
+        """
+        stream, rng = Stream(epoch), rng_of(self.seed)
         for step in self.steps(epoch):
-            for batch in step.micro_batches:
-                line = [[visit.key, visit.repeat, self.caption(visit) if self.captioned(visit.key) else None] for visit in batch]
-                digest.update(json.dumps([step.index, line], ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n")
-        return digest.hexdigest()
+            stream.add(step.index, [self.seen(visit) for visit in step.visits], rng)
+        return stream.state
+
+    def seen(self, visit: Visit) -> Seen:
+        """Return what a visit shows, as planned."""
+        caption = self.caption(visit) if self.captioned(visit.key) else None
+        return Seen(visit, self.digest(visit.key), caption, self.by_key[visit.key].placement)
 
     # -- captions ------------------------------------------------------------------------------------------------------
 

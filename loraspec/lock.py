@@ -161,7 +161,7 @@ def _numbers(plan: Plan) -> dict[str, Any]:
         "epochs": data.epochs,
         "buckets": [[bucket.width, bucket.height, len(bucket.images)] for bucket in data.buckets],
         "captions": data.distinct_captions,
-        "order_sha256": [] if data.undrafted else [data.order_digest(epoch) for epoch in range(1, data.epochs + 1)],
+        "stream_sha256": [] if data.undrafted else [data.stream_digest(epoch) for epoch in range(1, data.epochs + 1)],
         "epoch_files": dict(files_of(plan)),
         "grid": {**plain(grid), "cells": grid.cells},
     }

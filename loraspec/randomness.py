@@ -40,6 +40,25 @@ def rng_of(seed: int) -> Rng:
     return partial(generator, seed)
 
 
+def uniform53(generator: np.random.Generator) -> int:
+    """Return a uniform integer of 53 bits: the generator's next raw word without its low 11 bits.
+
+    Raw words are what NumPy keeps stable between versions; ``scaled`` maps one to a range without rounding.
+    """
+    return int(generator.bit_generator.random_raw()) >> 11  # type: ignore[attr-defined]
+
+
+def scaled(draw: int, count: int) -> int:
+    """Map a draw of ``uniform53`` to 0 .. ``count - 1``: exact integer arithmetic, the same on every machine."""
+    return draw * count >> 53
+
+
+def order_of(generator: np.random.Generator, count: int) -> list[int]:
+    """Return the numbers 0 .. ``count - 1`` in a uniform order: sorted by one raw 64-bit word each."""
+    words = [int(generator.bit_generator.random_raw()) for _ in range(count)]  # type: ignore[attr-defined]
+    return sorted(range(count), key=lambda number: (words[number], number))
+
+
 def sort_key(seed: int, purpose: str, *index: int | str) -> int:
     """Return a 64-bit integer to sort by: a shuffle that each item computes alone."""
     return int.from_bytes(draw_hash(seed, purpose, *index)[:8], "little")

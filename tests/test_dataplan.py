@@ -152,10 +152,10 @@ def test_shuffled_order_is_fair() -> None:
     assert sum((firsts[placed.key] - 100) ** 2 / 100 for placed in plan.images) < 27.88
 
 
-def test_order_digest_is_pinned() -> None:
+def test_stream_digest_is_pinned() -> None:
     """A changed draw, order or caption rule changes this digest: then raise RANDOM or ORDER in loraspec.lock."""
-    assert data().order_digest(3) == "f07aeb9599172055b193445521f35584bcc14da9e61a5e723c0e556f9a8c64c9"
-    assert data().order_digest(4) != data().order_digest(3)
+    assert data().stream_digest(3) == "f07aeb9599172055b193445521f35584bcc14da9e61a5e723c0e556f9a8c64c9"
+    assert data().stream_digest(4) != data().stream_digest(3)
 
 
 def test_distinct_captions_are_counted_exactly() -> None:

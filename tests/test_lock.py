@@ -103,15 +103,15 @@ def test_content_is_that_of_the_files(tmp_path: Path) -> None:
     assert lock["environment"]["packages"]["torch"]["version"] == metadata.version("torch")
     assert lock["spec"]["resolved"]["train"]["epochs"] == 2
     assert lock["plan"]["steps"] == 2 * lock["plan"]["steps_per_epoch"]
-    assert len(lock["plan"]["order_sha256"]) == 2
+    assert len(lock["plan"]["stream_sha256"]) == 2
     assert set(lock["plan"]["epoch_files"]) == {"test-000001.safetensors", "test-000002.safetensors"}
 
 
 @pytest.mark.parametrize(
     ("change", "places"),
     [
-        ("image", {"data.sha256", "data.content_sha256", "data.images.0.png.sha256"}),
-        ("caption", {"data.sha256", "data.content_sha256", "data.images.0.png.caption_sha256", "plan.order_sha256"}),
+        ("image", {"data.sha256", "data.content_sha256", "data.images.0.png.sha256", "plan.stream_sha256"}),
+        ("caption", {"data.sha256", "data.content_sha256", "data.images.0.png.caption_sha256", "plan.stream_sha256"}),
         ("plugin", {"plugin_files.own.py"}),
     ],
 )
@@ -147,7 +147,7 @@ def test_seed_changes_the_order_and_the_spec(tmp_path: Path) -> None:
     spec = write(tmp_path)
     found = changed(lock_of(spec), lock_of(spec, sets=["run.seed=5"]))
 
-    assert {"spec.sha256", "spec.resolved.run.seed", "plan.order_sha256"} <= found
+    assert {"spec.sha256", "spec.resolved.run.seed", "plan.stream_sha256"} <= found
     assert not [place for place in found if place.startswith(("data.", "stages.", "adapter.", "model."))]
 
 

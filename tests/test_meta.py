@@ -22,6 +22,7 @@ LAYERS = [
     {"plugins"},
     {"catalog"},
     {"spec"},
+    {"stream"},
     {"dataplan", "choices", "gridplan", "header"},
     {"scan"},
     {"plan"},

@@ -22,7 +22,8 @@ T = TypeVar("T")
 @spec_argument
 @overlay_options
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
-def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], as_json: bool) -> int:
+@click.option("--digests", is_flag=True, help="Print the stream digest of every epoch: what it trains on, as one number.")
+def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], as_json: bool, digests: bool) -> int:
     """Say exactly what a run will do; changes nothing.
 
     Reads the images and captions, not the weights: needs no torch. Exit code 3 when the data is missing.
@@ -32,10 +33,14 @@ def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], as_jso
 
     plan = resolve(spec, profiles=profiles, sets=sets)
     numbers = or_meanwhile(plan, "plan", plan.summary)
+    if digests:
+        numbers["stream_sha256"] = [plan.data.stream_digest(epoch) for epoch in range(1, plan.data.epochs + 1)]
     if as_json:
         click.echo(json.dumps(numbers, indent=1, ensure_ascii=False))
         return EXIT_DONE
     click.echo(screen(plan, numbers))
+    for epoch, digest in enumerate(numbers.get("stream_sha256", ()), start=1):
+        click.echo(f"  {click.style(f'epoch {epoch:>4}', fg='cyan')}  {digest}")
     echo_problems(all_warnings(plan))
     click.echo("Nothing was changed.")
     return EXIT_DONE

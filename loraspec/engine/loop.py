@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
 
-from loraspec.engine.batches import make_batch
 from loraspec.engine.device import autocast
+from loraspec.engine.feed import feed
 from loraspec.engine.prepare import Latents
 from loraspec.engine.text import Encodings, LiveEncodings
 
 if TYPE_CHECKING:
+    from loraspec.contracts import Batch
     from loraspec.dataplan import Step
     from loraspec.engine.run import Run
 
@@ -24,10 +25,10 @@ def train(run: Run, latents: Mapping[str, Latents]) -> None:
         steps = run.data.steps(epoch)
         run.hooks.loraspec_before_epoch(run=run, epoch=epoch)
         encodings.encode_epoch(steps)
-        for step in steps:
-            if step.index <= run.step:  # done before the run was resumed
-                continue
-            train_step(run, step, latents, encodings)
+        left = [step for step in steps if step.index > run.step]  # the others were done before the run was resumed
+        run.begin_stream(epoch)
+        for step, batches in feed(run, left, latents=latents, encodings=encodings):
+            train_step(run, step, batches)
             if run.logs_at(step.index):
                 run.log()
             if run.checkpoints_at(step.index):
@@ -41,12 +42,11 @@ def train(run: Run, latents: Mapping[str, Latents]) -> None:
             return
 
 
-def train_step(run: Run, step: Step, latents: Mapping[str, Latents], encodings: Encodings) -> None:
+def train_step(run: Run, step: Step, batches: Iterable[Batch]) -> None:
     """One optimizer step: every micro-batch forward and backward, each sample with equal weight."""
     samples = sum(len(visits) for visits in step.micro_batches)
     total = torch.zeros((), device=run.precision.device)
-    for number, visits in enumerate(step.micro_batches):
-        batch = make_batch(run, visits, latents=latents, encodings=encodings)
+    for number, batch in enumerate(batches):
         if number == 0:
             run.hooks.loraspec_before_step(run=run, step=step.index, batch=batch)
         with autocast(run.precision):

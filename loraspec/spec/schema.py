@@ -114,6 +114,10 @@ class TrainTable:
     device: str = option(default="auto", help="``auto`` (cuda, mps, cpu in this order), or a torch device such as ``cuda:1``.")
     allow_tf32: bool = option(default=True, help="Let float32 matrix products use TF32 on CUDA.")
     threads: int = option(default=0, help="CPU threads of torch; 0 leaves torch's choice.", validator=validators.ge(0))
+    workers: int = option(
+        default=0, help="Threads that decode images and assemble batches ahead of the loop; changes no number. 0 does it in the loop.",
+        validator=[validators.ge(0), validators.le(256)],
+    )
     log_every: int = option(default=10, help="Read metrics from the device every so many steps.", unit="steps", validator=positive())
     checkpoint_every: int = option(
         default=0, help="Save what resuming needs every so many steps, besides every epoch's end; 0 for epochs only.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from attrs import frozen
 
 from loraspec.captions import flatten
+from loraspec.randomness import order_of, uniform53
 from loraspec.values import Sample
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Ensure:
 
 @frozen
 class Shuffle:
-    """A uniform order of all descriptors but the first ``keep`` (Fisher and Yates 1938)."""
+    """A uniform order of all descriptors but the first ``keep``."""
 
     options: ShuffleOptions
     deterministic: ClassVar[bool] = False
@@ -68,8 +69,7 @@ class Shuffle:
     def __call__(self, descriptors: Descriptors, *, sample: Sample, rng: np.random.Generator) -> Descriptors:
         """Return the same descriptors in a new order."""
         kept, rest = descriptors[: self.options.keep], descriptors[self.options.keep :]
-        order = rng.permutation(len(rest))
-        return (*kept, *(rest[place] for place in order))
+        return (*kept, *(rest[place] for place in order_of(rng, len(rest))))
 
 
 @frozen
@@ -85,7 +85,7 @@ class Dropout:
 
     def __call__(self, descriptors: Descriptors, *, sample: Sample, rng: np.random.Generator) -> Descriptors:
         """Return what is left; the number of draws depends on the number of descriptors only."""
-        draws = rng.random(1 + len(descriptors))
+        draws = [uniform53(rng) / 2**53 for _ in range(1 + len(descriptors))]
         if draws[0] < self.options.caption:
             return ()
         keep, chance = self.options.keep, self.options.descriptor

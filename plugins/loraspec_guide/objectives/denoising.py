@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from attrs import frozen
 
+from loraspec.randomness import scaled, uniform53
 from loraspec.values import Batch, Loss
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def draw_timesteps(rng: Rng, visits: tuple[Visit, ...], steps: int) -> Tensor:
 
     From a uniform number with 53 bits, not from a bounded-integer routine: those differ between library versions.
     """
-    return torch.tensor([int(rng("timestep", *visit.index).random() * steps) for visit in visits], dtype=torch.int64)
+    return torch.tensor([scaled(uniform53(rng("timestep", *visit.index)), steps) for visit in visits], dtype=torch.int64)
 
 
 def snr_weights(alphas: Tensor, *, prediction: str, gamma: float) -> Tensor:
