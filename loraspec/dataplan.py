@@ -86,6 +86,7 @@ class DataPlan:
     accumulation: int
     problems: tuple[Problem, ...] = ()
     _digests: dict[str, str] = field(init=False, factory=dict)
+    _streams: dict[int, str] = field(init=False, factory=dict)
 
     @cached_property
     def by_key(self) -> Mapping[str, PlacedSample]:
@@ -155,10 +156,12 @@ class DataPlan:
         Raises:
             SpecError: An image cannot be read.
         """
-        stream, rng = Stream(epoch), rng_of(self.seed)
-        for step in self.steps(epoch):
-            stream.add(step.index, [self.seen(visit) for visit in step.visits], rng)
-        return stream.state
+        if epoch not in self._streams:
+            stream, rng = Stream(epoch), rng_of(self.seed)
+            for step in self.steps(epoch):
+                stream.add(step.index, [self.seen(visit) for visit in step.visits], rng)
+            self._streams[epoch] = stream.state
+        return self._streams[epoch]
 
     def seen(self, visit: Visit) -> Seen:
         """Return what a visit shows, as planned."""

@@ -45,7 +45,7 @@ def uniform53(generator: np.random.Generator) -> int:
 
     Raw words are what NumPy keeps stable between versions; ``scaled`` maps one to a range without rounding.
     """
-    return int(generator.bit_generator.random_raw()) >> 11  # type: ignore[attr-defined]
+    return int(generator.bit_generator.random_raw()) >> 11
 
 
 def scaled(draw: int, count: int) -> int:
@@ -55,7 +55,7 @@ def scaled(draw: int, count: int) -> int:
 
 def order_of(generator: np.random.Generator, count: int) -> list[int]:
     """Return the numbers 0 .. ``count - 1`` in a uniform order: sorted by one raw 64-bit word each."""
-    words = [int(generator.bit_generator.random_raw()) for _ in range(count)]  # type: ignore[attr-defined]
+    words = [int(generator.bit_generator.random_raw()) for _ in range(count)]
     return sorted(range(count), key=lambda number: (words[number], number))
 
 

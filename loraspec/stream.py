@@ -22,7 +22,7 @@ WORDS = 4  # raw 64-bit words of the noise's generator in each line
 
 @frozen
 class Seen:
-    """One visit as training saw it.
+    """One visit as training saw it: a line of the stream digest.
 
     Attributes:
         visit: Which.
@@ -36,12 +36,13 @@ class Seen:
     caption: str | None
     placement: Placement
 
-    def line(self, rng: Rng) -> list[object]:
-        """Return what the digest covers: plain integers and text. ``timestep`` is the 53-bit draw, before it is mapped to a schedule."""
-        place, index = self.placement, self.visit.index
-        timestep = uniform53(rng("timestep", *index))
-        noise = [int(word) for word in rng("noise", *index).bit_generator.random_raw(WORDS)]  # type: ignore[call-overload]
-        return [self.content, self.caption, [*place.resize, *place.crop, place.width, place.height], timestep, noise]
+
+def line_of(seen: Seen, rng: Rng) -> list[object]:
+    """Return what the digest covers of one visit: integers and text. ``timestep`` is the 53-bit draw, before a schedule maps it."""
+    place, index = seen.placement, seen.visit.index
+    timestep = uniform53(rng("timestep", *index))
+    noise = [int(word) for word in rng("noise", *index).bit_generator.random_raw(WORDS)]
+    return [seen.content, seen.caption, [*place.resize, *place.crop, place.width, place.height], timestep, noise]
 
 
 class Stream:
@@ -54,5 +55,5 @@ class Stream:
 
     def add(self, step: int, seen: Sequence[Seen], rng: Rng) -> None:
         """Take an optimizer step in: how it was cut into micro-batches does not count."""
-        line = json.dumps([step, [one.line(rng) for one in seen]], ensure_ascii=True, separators=(",", ":"))
+        line = json.dumps([step, [line_of(one, rng) for one in seen]], ensure_ascii=True, separators=(",", ":"))
         self.state = hashlib.sha256(f"{self.state}\n{line}".encode("ascii")).hexdigest()

@@ -153,8 +153,8 @@ def test_shuffled_order_is_fair() -> None:
 
 
 def test_stream_digest_is_pinned() -> None:
-    """A changed draw, order or caption rule changes this digest: then raise RANDOM or ORDER in loraspec.lock."""
-    assert data().stream_digest(3) == "f07aeb9599172055b193445521f35584bcc14da9e61a5e723c0e556f9a8c64c9"
+    """A changed draw, order or caption rule changes this digest: then raise RANDOM or ORDER (lock) or SCHEME (stream)."""
+    assert data().stream_digest(3) == "80ee52c26e53cfd5977fdc24f5d7e244ee6c680a29fac172e66c7b649ac1dc7b"
     assert data().stream_digest(4) != data().stream_digest(3)
 
 

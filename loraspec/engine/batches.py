@@ -13,6 +13,7 @@ from loraspec.contracts import Batch, Visit
 from loraspec.engine.prepare import Latents
 from loraspec.engine.text import Encodings
 from loraspec.randomness import Rng
+from loraspec.stream import Seen
 
 if TYPE_CHECKING:
     from loraspec.engine.run import Run
@@ -30,7 +31,7 @@ def draw_latents(visits: Sequence[Visit], *, latents: Mapping[str, Latents], rng
 
 def make_batch(run: Run, visits: Sequence[Visit], *, latents: Mapping[str, Latents], encodings: Encodings) -> Batch:
     """Assemble one micro-batch."""
-    placements = [run.placements[visit.key] for visit in visits]
-    conditioning = run.family.condition(encodings.of(visits), placements=placements)
+    seen = tuple(Seen(visit, run.content[visit.key], run.data.caption(visit), run.placements[visit.key]) for visit in visits)
+    conditioning = run.family.condition(encodings.of(visits), placements=[one.placement for one in seen])
     pixels = draw_latents(visits, latents=latents, rng=run.rng).to(run.precision.device, non_blocking=True)
-    return Batch(visits=tuple(visits), latents=pixels, conditioning=conditioning, rng=run.rng)
+    return Batch(visits=tuple(visits), latents=pixels, conditioning=conditioning, rng=run.rng, seen=seen)

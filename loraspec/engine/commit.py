@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from loraspec.contracts import AdapterState
 from loraspec.engine import checkpoint
 from loraspec.engine.store import write_tensors
+from loraspec.stream import Stream
 
 if TYPE_CHECKING:
     from loraspec.engine.run import Run
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def save(run: Run) -> Path:
     """Commit what resuming needs."""
-    state = run.adapter.state()
+    state = run.watch.weights(run.adapter.state())
     return checkpoint.save(
         run.folder / "state",
         step=run.step,
@@ -25,6 +26,7 @@ def save(run: Run) -> Path:
             "lr_scheduler": run.lr_scheduler.state_dict(),
             "scaler": run.scaler.state_dict(),
             "epoch_losses": run.epoch_losses,
+            "stream": {"epoch": run.watch.stream.epoch, "state": run.watch.stream.state},
         },
     )
 
@@ -39,13 +41,14 @@ def take_up(run: Run) -> None:
         run.lr_scheduler.load_state_dict(state["lr_scheduler"])
         run.scaler.load_state_dict(state["scaler"])
         run.epoch_losses = list(state["epoch_losses"])
+        run.watch.stream = Stream(**state["stream"])
         run.step = step
         run.say(f"going on after step {step} of {run.total_steps}")
 
 
 def commit_epoch(run: Run, epoch: int) -> dict[str, Any]:
     """Write the epoch's files, then its entry in the index; return the entry."""
-    state = run.adapter.state()
+    state = run.watch.weights(run.adapter.state())
     files = []
     for exporter in run.exporters:
         for file in exporter.files(state, model=run.plan.model, header=run.plan.header(epoch), stem=run.plan.stem(epoch)):
@@ -56,7 +59,7 @@ def commit_epoch(run: Run, epoch: int) -> dict[str, Any]:
     norm = sum(float(tensor.float().square().sum()) for tensor in state.tensors.values()) ** 0.5
     entry = {
         "epoch": epoch, "step": run.step, "files": files, "loss": sum(losses) / len(losses), "d_lr": run.metrics.get("d_lr", 0.0),
-        "weight_norm": norm,
+        "weight_norm": norm, "stream_sha256": run.watch.check_stream(epoch),
     }
     run.files.commit_index(entry)
     return entry

@@ -27,8 +27,12 @@ def feed(
     With ``train.workers`` threads a few steps are assembled ahead; every draw is a function of its visit, so nothing depends on
     which thread comes first. Text encoders that are trained run in the loop: their prompts need gradients.
     """
+
     def assemble(step: Step) -> Iterator[Batch]:
         return (make_batch(run, visits, latents=latents, encodings=encodings) for visits in step.micro_batches)
+
+    def whole(step: Step) -> list[Batch]:
+        return list(assemble(step))
 
     workers = 0 if run.trains_text else run.plan.spec.train.workers
     if not workers:
@@ -39,7 +43,7 @@ def feed(
         waiting: deque[tuple[Step, Future[list[Batch]]]] = deque()
         try:
             for step in steps:
-                waiting.append((step, pool.submit(lambda step=step: list(assemble(step)))))
+                waiting.append((step, pool.submit(whole, step)))
                 if len(waiting) > workers * AHEAD:
                     ready, future = waiting.popleft()
                     yield ready, iter(future.result())

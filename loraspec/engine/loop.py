@@ -11,6 +11,7 @@ from loraspec.engine.device import autocast
 from loraspec.engine.feed import feed
 from loraspec.engine.prepare import Latents
 from loraspec.engine.text import Encodings, LiveEncodings
+from loraspec.stream import Seen
 
 if TYPE_CHECKING:
     from loraspec.contracts import Batch
@@ -26,9 +27,10 @@ def train(run: Run, latents: Mapping[str, Latents]) -> None:
         run.hooks.loraspec_before_epoch(run=run, epoch=epoch)
         encodings.encode_epoch(steps)
         left = [step for step in steps if step.index > run.step]  # the others were done before the run was resumed
-        run.begin_stream(epoch)
+        run.watch.begin(epoch)
         for step, batches in feed(run, left, latents=latents, encodings=encodings):
-            train_step(run, step, batches)
+            with run.watch.memory_told(f"step {step.index}"):
+                train_step(run, step, batches)
             if run.logs_at(step.index):
                 run.log()
             if run.checkpoints_at(step.index):
@@ -45,12 +47,13 @@ def train(run: Run, latents: Mapping[str, Latents]) -> None:
 def train_step(run: Run, step: Step, batches: Iterable[Batch]) -> None:
     """One optimizer step: every micro-batch forward and backward, each sample with equal weight."""
     samples = sum(len(visits) for visits in step.micro_batches)
-    total = torch.zeros((), device=run.precision.device)
+    total, seen = torch.zeros((), device=run.precision.device), list[Seen]()
     for number, batch in enumerate(batches):
         if number == 0:
             run.hooks.loraspec_before_step(run=run, step=step.index, batch=batch)
         with autocast(run.precision):
             loss = run.objective(run.family, batch=batch)
+        seen += batch.seen
         value = loss.per_sample.sum() / samples
         run.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
         total += value.detach()  # stays on the device: reading it here would wait for every step
@@ -61,4 +64,5 @@ def train_step(run: Run, step: Step, batches: Iterable[Batch]) -> None:
     run.scaler.update()
     run.lr_scheduler.step()
     run.optimizer.zero_grad(set_to_none=True)
+    run.watch.saw(step.index, seen)
     run.after_step(step.index, samples=samples, metrics={"loss": total, "grad_norm": norm, **loss.metrics})

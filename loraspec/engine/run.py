@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from loraspec.engine import commit, device
 from loraspec.engine.events import Events
 from loraspec.engine.folder import Interrupts, RunFolder
 from loraspec.engine.store import read_tensors
-from loraspec.errors import RunError, Stopped
+from loraspec.engine.watch import Row, Watch
+from loraspec.errors import Stopped
 from loraspec.plan import Plan
 from loraspec.randomness import Rng
 
@@ -54,9 +56,10 @@ class Run:
         self.cache_hits = 0
         self.stopped = ""
         self.step = 0
-        self._pending: list[tuple[int, int, dict[str, Tensor]]] = []
+        self._pending: list[tuple[int, int, dict[str, Tensor], Any, float]] = []
         self._since = time.perf_counter()
         self.epoch_losses: list[float] = []
+        self.watch = Watch(self)
         self._build()
 
     def _build(self) -> None:
@@ -144,6 +147,11 @@ class Run:
         self.scaler = torch.amp.GradScaler(self.precision.device.type, enabled=self.precision.compute is torch.float16)
         commit.take_up(self)
 
+    @cached_property
+    def content(self) -> dict[str, str]:
+        """sha256 of every image's bytes by key, as they were read."""
+        return {str(row["key"]): str(row["sha256"]) for row in self.manifest}
+
     @property
     def trains_text(self) -> bool:
         """Whether the adapter adapts a text encoder, so that prompts cannot be encoded ahead."""
@@ -167,7 +175,8 @@ class Run:
     def after_step(self, step: int, *, samples: int, metrics: dict[str, Tensor]) -> None:
         """Count the step and hand its metrics out, still on the device."""
         self.step = step
-        self._pending.append((step, samples, metrics))
+        group = self.optimizer.param_groups[0]
+        self._pending.append((step, samples, metrics, group.get("d"), float(group["lr"])))
         self.hooks.loraspec_after_step(run=self, step=step, metrics=metrics)
 
     def logs_at(self, step: int) -> bool:
@@ -178,27 +187,28 @@ class Run:
         """Read the metrics of the steps since the last call: the only wait for the device.
 
         Raises:
-            RunError: The loss is not finite.
+            RunError: A loss or a gradient is not finite.
         """
         pending, self._pending = self._pending, []
         if not pending:
             return
         names = [name for name, value in pending[-1][2].items() if value.numel() == 1]
-        table = torch.stack([torch.stack([values[name].float().reshape(()) for name in names]) for _, _, values in pending]).cpu()
-        losses = table[:, names.index("loss")].tolist()
-        for (step, _, _), loss in zip(pending, losses, strict=True):
-            if loss != loss or loss in (float("inf"), float("-inf")):
-                remedy = "try train.mixed_precision = \"bf16\" or \"no\", or a smaller optimizer.lr"
-                raise RunError(f"step {step}: the loss is {loss}; {remedy}")
+        table = torch.stack([torch.stack([values[name].float().reshape(()) for name in names]) for _, _, values, *_ in pending]).cpu()
+        losses, norms = table[:, names.index("loss")].tolist(), table[:, names.index("grad_norm")].tolist()
+        group = self.optimizer.param_groups[0]
+        self.watch.rows([
+            Row(step, loss, norm, None if d is None else float(d), lr)
+            for (step, _, _, d, lr), loss, norm in zip(pending, losses, norms, strict=True)
+        ])
         self.epoch_losses += losses
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
-        group = self.optimizer.param_groups[0]
         self.metrics = {
             **dict(zip(names, table.mean(dim=0).tolist(), strict=True)),
             "lr": float(group["lr"]),
             "d_lr": float(group.get("d", 1.0)) * float(group["lr"]),
-            "images_per_second": sum(samples for _, samples, _ in pending) / max(seconds, 1e-9),
+            **({"d": float(group["d"])} if "d" in group else {}),
+            "images_per_second": sum(samples for _, samples, *_ in pending) / max(seconds, 1e-9),
             "epoch": float((self.step - 1) // self.data.steps_per_epoch + 1),
         }
         for name, tracker in self.trackers:
