@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from loraspec.stream import Seen
-
 Rights = Literal["own", "licensed", "public-domain"]
 
 
@@ -228,14 +226,14 @@ class Batch:
         latents: float32 ``[B, C, h, w]``, drawn from the posterior and scaled.
         conditioning: What ``ModelFamily.condition`` made of prompts and placements.
         rng: The run's random source; draw with ``rng(purpose, *visit.index)`` on the host, then move.
-        seen: What the visits show: image content, caption, crop.
+        seen: What the visits show, as ``loraspec.stream.Seen``: image content, caption, crop.
     """
 
     visits: tuple[Visit, ...]
     latents: Tensor
     conditioning: Mapping[str, Tensor]
     rng: Rng
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[Any, ...] = ()
 
 
 @frozen(eq=False)

@@ -48,6 +48,7 @@ def take_up(run: Run) -> None:
 
 def commit_epoch(run: Run, epoch: int) -> dict[str, Any]:
     """Write the epoch's files, then its entry in the index; return the entry."""
+    stream = run.watch.check_stream(epoch)
     state = run.watch.weights(run.adapter.state())
     files = []
     for exporter in run.exporters:
@@ -59,7 +60,8 @@ def commit_epoch(run: Run, epoch: int) -> dict[str, Any]:
     norm = sum(float(tensor.float().square().sum()) for tensor in state.tensors.values()) ** 0.5
     entry = {
         "epoch": epoch, "step": run.step, "files": files, "loss": sum(losses) / len(losses), "d_lr": run.metrics.get("d_lr", 0.0),
-        "weight_norm": norm, "stream_sha256": run.watch.check_stream(epoch),
+        **({"d": run.metrics["d"]} if "d" in run.metrics else {}),
+        "weight_norm": norm, "stream_sha256": stream,
     }
     run.files.commit_index(entry)
     return entry
