@@ -102,10 +102,23 @@ def evaluate(run: Run) -> None:
     if not run.epochs_done:
         raise RunError("no epoch was committed, so there is nothing to evaluate")
     run.release_training()
+    failed: list[str] = []
     for name, evaluator in run.evaluators:
-        metrics = dict(evaluator.evaluate(run))
+        try:
+            with run.watch.memory_told(f"the evaluator {name}"):
+                metrics = dict(evaluator.evaluate(run))
+        except (Stopped, OSError):
+            raise
+        except Exception as error:  # a judge that fails costs no epoch, and does not keep the others from judging
+            said = f"{name}: {type(error).__name__}: {error}" if not isinstance(error, RunError) else f"{name}: {error}"
+            failed.append(said)
+            run.record("evaluation_failed", evaluator=name, error=said)
+            continue
         run.record("evaluation", evaluator=name, metrics=metrics)
         run.hooks.loraspec_after_evaluation(run=run, evaluator=name, metrics=metrics)
+    if failed:
+        kept = f"all {len(run.epochs_done)} epochs are committed and whole; `loraspec resume {run.folder}` judges them again"
+        raise RunError("\n".join(failed) + f"\n    hint: {kept}").coded("E-RUN-EVALUATION")
 
 
 def _same_work(files: RunFolder, lock: dict[str, Any]) -> None:

@@ -183,3 +183,47 @@ def test_host_memory_counts_too(watch):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
     with pytest.raises(RuntimeError, match="something else"), watch.memory_told("the grid"):
         raise RuntimeError("something else")
+
+
+BROKEN_JUDGE = '''
+import os
+from attrs import define, frozen
+from loraspec import Component, hookimpl
+
+@frozen
+class Options:
+    """None."""
+
+@define(eq=False)
+class Broken:
+    """Fails once."""
+    options: Options
+
+    def evaluate(self, run):
+        if not os.environ.get("LORASPEC_TEST_GO_ON"):
+            raise ZeroDivisionError("no picture")
+        return {"fine": 1.0}
+
+@hookimpl
+def loraspec_register_evaluator():
+    """Offer it."""
+    return [Component("broken", Options, Broken)]
+'''
+
+
+def test_evaluator_that_fails_costs_no_epoch_and_no_other_evaluator(run_spec, loraspec_cli, tmp_path, monkeypatch):
+    """The grid after it is drawn, every epoch file stays, and a resume judges again without training."""
+    (tmp_path / "judge.py").write_text(BROKEN_JUDGE)
+    text = TINY_SPEC.replace("loraspec = 1\n", 'loraspec = 1\nplugins = ["judge.py"]\n')
+    outcome = run_spec(text + '\n[[evaluators]]\nuse = "broken"\n[[evaluators]]\nuse = "grid"\n')
+
+    outcome.assert_failed(1, "[E-RUN-EVALUATION]")
+    assert "ZeroDivisionError: no picture" in outcome.err
+    assert len(outcome.epoch_files) == 2
+    assert (outcome.folder / "report.html").exists()
+
+    monkeypatch.setenv("LORASPEC_TEST_GO_ON", "1")
+    before = [path.read_bytes() for path in outcome.epoch_files]
+    loraspec_cli("resume", outcome.folder).assert_success()
+    assert [path.read_bytes() for path in outcome.epoch_files] == before
+    assert [event["metrics"] for event in outcome.events if "broken" in event.get("evaluator", "") and "metrics" in event] == [{"fine": 1.0}]

@@ -15,6 +15,8 @@ from loraspec_guide.grid.folder import contact_weight, weight_words
 from loraspec_guide.grid.sheets import Column, Row, Sheet, draw_sheet
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from loraspec.engine.run import Run
 
 
@@ -102,13 +104,18 @@ class Grid:
         from loraspec_guide.grid.report import report
 
         layout = Layout.of(run)
-        rendered = self._render(run, layout) if layout.prompts else 0
+        failed: dict[Cell, str] = {}
+        rendered = self._render(run, layout, failed) if layout.prompts else 0
         sheets = _sheets(layout)
-        write_json(layout.folder / "index.json", _index(layout, sheets))
+        write_json(layout.folder / "index.json", _index(layout, sheets, failed))
+        if failed:
+            why = ", ".join(sorted(set(failed.values())))
+            run.say(f"{len(failed)} of {layout.count} cells could not be drawn ({why}); every epoch's file is whole", severity="warning")
         run.say(f"report: {report(run.folder)}")
-        return {"cells": float(layout.count), "rendered": float(rendered)}
+        return {"cells": float(layout.count), "rendered": float(rendered), **({"failed": float(len(failed))} if failed else {})}
 
-    def _render(self, run: Run, layout: Layout) -> int:
+    def _render(self, run: Run, layout: Layout, failed: dict[Cell, str]) -> int:
+        """Draw the cells that are missing; those that memory does not suffice for, even alone, go to ``failed``."""
         done = rendered = 0
         loaded = 0
         try:
@@ -123,15 +130,33 @@ class Grid:
                 for start in range(0, len(missing), self.batch_size):
                     run.check_interrupt()
                     batch = missing[start : start + self.batch_size]
-                    images = run.family.generate([layout.picture(cell) for cell in batch], sampling=layout.sampling)
-                    for cell, image in zip(batch, images, strict=True):
+                    for cell, image in _generated(run, layout, batch, failed):
                         save_png(layout.path(cell), image, _facts(layout, cell))
+                        rendered += 1
                     done += len(batch)
-                    rendered += len(batch)
                     run.progress("grid", done, layout.count)
         finally:
             run.adapter.set_weight(1.0)
         return rendered
+
+
+def _generated(run: Run, layout: Layout, batch: list[Cell], failed: dict[Cell, str]) -> Iterator[tuple[Cell, Image]]:
+    """Yield the images of a batch; when memory runs out, of each cell alone, and a cell that is too much alone fails by itself."""
+    from loraspec.engine.watch import is_out_of_memory
+
+    try:
+        yield from zip(batch, run.family.generate([layout.picture(cell) for cell in batch], sampling=layout.sampling), strict=True)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            failed[batch[0]] = "out of memory"
+            return
+        parts = [[cell] for cell in batch]
+    else:
+        return
+    for part in parts:  # outside the handler: the error holds on to what the failed attempt allocated
+        yield from _generated(run, layout, part, failed)
 
 
 def _whole(path: Path) -> bool:
@@ -188,8 +213,9 @@ def _contact(layout: Layout, how: str) -> None:
     save_png(layout.folder / "contact.png", draw_sheet(sheet, largest=160), {"prompts": list(layout.prompts), "weight": weight})
 
 
-def _index(layout: Layout, sheets: list[dict[str, Any]]) -> dict[str, Any]:
-    cells = [{**asdict(cell), "file": layout.path(cell).name} for group in layout.groups() for cell in group]
+def _index(layout: Layout, sheets: list[dict[str, Any]], failed: Mapping[Cell, str]) -> dict[str, Any]:
+    every = [cell for group in layout.groups() for cell in group]
+    cells = [{**asdict(cell), "file": layout.path(cell).name, **({"failed": failed[cell]} if cell in failed else {})} for cell in every]
     return {
         "epochs": list(layout.epochs),
         "weights": list(layout.weights),

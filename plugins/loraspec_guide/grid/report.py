@@ -170,6 +170,7 @@ def _grid(data: RunData) -> dict[str, Any] | None:
     files = {tuple(c[key] for key in PLACE): inside(folder / "cells", c.get("file"), CELL) for c in cells}
     if not prompts or not any(files.values()):
         return None
+    failed = {tuple(c[key] for key in PLACE): str(c["failed"]) for c in cells if c.get("failed")}
     longest = next((size for limit, size in SIZES if len(files) <= limit), SMALLEST)
     sheets = {f"{s.get('prompt')} {s.get('seed')}": s.get("file") for s in items(index.get("sheets")) if isinstance(s, dict)}
     best = contact_weight(tuple(weights))
@@ -180,7 +181,10 @@ def _grid(data: RunData) -> dict[str, Any] | None:
             strip = [("no LoRA", at(0, 0.0)), *((f"{epoch}", at(epoch, best)) for epoch in epochs)]
             strips.append({"prompt": prompt, "seed": seed, "images": [(name, embedded(path, STRIP)) for name, path in strip if path]})
             base = at(0, 0.0)
-            rows = [(epoch, [(weight, _image(at(epoch, weight), longest)) for weight in weights]) for epoch in epochs]
+            rows = [
+                (epoch, [(weight, _image(at(epoch, weight), longest), failed.get((epoch, weight, p, s), "")) for weight in weights])
+                for epoch in epochs
+            ]
             sheet = sheets.get(f"{p} {s}")
             tables.append({
                 "id": f"g{p + 1}-{s + 1}", "prompt": prompt, "seed": seed, "base": _image(base, longest), "rows": rows,

@@ -98,7 +98,7 @@ def write_run(
     for group in layout.groups():
         for cell in group:
             save_png(layout.path(cell), draw(cell.epoch, cell.weight, cell.prompt, seeds[cell.seed]), {"epoch": cell.epoch})
-    (folder / "grid" / "index.json").write_text(json.dumps(_index(layout, _sheets(layout))), encoding="utf-8")
+    (folder / "grid" / "index.json").write_text(json.dumps(_index(layout, _sheets(layout), {})), encoding="utf-8")
     entries = [
         {
             "epoch": n,

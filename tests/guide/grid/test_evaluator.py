@@ -191,3 +191,34 @@ def test_contact_weight_is_the_one_nearest_to_one() -> None:
     assert contact_weight((0.4, 0.9, 1.2)) == 0.9
     assert contact_weight((0.8, 1.2)) == 0.8
     assert contact_weight(()) == 0.0
+
+
+def test_a_cell_that_memory_does_not_suffice_for_fails_alone(tmp_path: Path) -> None:
+    """A batch is tried cell by cell; what is too much alone is marked in index, sheets and report, and comes when there is room."""
+
+    class Small(FakeRun):
+        def generate(self, pictures: Sequence[Picture], *, sampling: Sampling) -> list[Image.Image]:
+            if len(pictures) > 1 or (self.epoch, self.weight, pictures[0].prompt, pictures[0].seed) == (2, 1.0, "b", 8):
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return super().generate(pictures, sampling=sampling)
+
+    run = Small(tmp_path)
+    assert Grid(batch_size=4).evaluate(run) == {"cells": 28.0, "rendered": 27.0, "failed": 1.0}
+    index = json.loads((tmp_path / "grid" / "index.json").read_text())
+    (cell,) = [cell for cell in index["cells"] if "failed" in cell]
+    assert (cell["epoch"], cell["weight"], cell["prompt"], cell["seed"], cell["failed"]) == (2, 1.0, 1, 1, "out of memory")
+    assert "1 of 28 cells could not be drawn (out of memory); every epoch's file is whole" in run.said
+    assert (tmp_path / "report.html").read_text().count("failed: out of memory") == 1
+    assert Grid().evaluate(FakeRun(tmp_path)) == {"cells": 28.0, "rendered": 1.0}
+    assert "failed: out of memory" not in (tmp_path / "report.html").read_text()
+
+
+def test_another_error_of_the_model_is_no_matter_of_memory(tmp_path: Path) -> None:
+    """It goes on to whoever called."""
+
+    class Broken(FakeRun):
+        def generate(self, pictures: Sequence[Picture], *, sampling: Sampling) -> list[Image.Image]:
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        Grid().evaluate(Broken(tmp_path))
