@@ -112,7 +112,7 @@ class Catalog:
         if len(found) > 1:
             raise ComponentError(
                 f"{name!r} is offered by {len(found)} plugins", "write " + " or ".join(repr(entry.qualified) for entry in found)
-            )
+            ).coded("E-PLUGIN-CLASH")
         if not found:
             raise self._no_such_component(STAGE[stage], plugin, name, [entry.component.name for entry in offered])
         return found[0]
@@ -120,7 +120,8 @@ class Catalog:
     def _no_such_plugin(self, name: str) -> ComponentError:
         for plugin in self.broken + self.outdated:
             if plugin.name == name:
-                return ComponentError(f"plugin {plugin.title} cannot be used: {plugin.error}", f"loraspec plugins show {name}")
+                code = "E-PLUGIN-API" if plugin in self.outdated else "E-PLUGIN-IMPORT"
+                return ComponentError(f"plugin {plugin.title} cannot be used: {plugin.error}", f"loraspec plugins show {name}").coded(code)
         for plugin in self.disabled:
             if plugin.name == name:
                 return ComponentError(f"plugin {plugin.title} is disabled", "take it out of LORASPEC_DISABLED_PLUGINS")

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from attrs import frozen
 
 from loraspec.catalog import ComponentError
 from loraspec.errors import PluginError, Problem
+from loraspec.places import broken_place, is_absolute, leaves_folder
 from loraspec.plugins import missing_requirements
 from loraspec.spec.convert import options_of
 from loraspec.stages import STAGES, Stage
@@ -43,13 +45,14 @@ def choose(
             entry = catalog.find(stage.name, choice.use)
             options, wrong = options_of(entry.component.options, choice.options, path)
         except ComponentError as error:
-            problems.append(Problem(f"{path}.use", error.message, error.hint))
+            problems.append(Problem(f"{path}.use", error.message, error.hint, code=error.code or "E-PLUGIN-MISSING"))
             continue
         except PluginError as error:
-            problems.append(Problem(f"{path}.use", f"component {choice.use!r} is broken: {error}"))
+            problems.append(Problem(f"{path}.use", f"component {choice.use!r} is broken: {error}", code="E-PLUGIN-CONTRACT"))
             continue
         problems += wrong
         if options is not None:
+            problems += _places(options, path)
             chosen[stage.name] += (ResolvedStage(stage.name, entry, options, path),)
     return chosen, problems
 
@@ -58,7 +61,24 @@ def requirements(value: Any) -> Iterator[Problem]:
     """Yield a problem for each requirement of the key ``requires`` that is not met; its hint is the ``pip install`` line."""
     texts = _texts(value)
     for text, message, hint in missing_requirements(texts):
-        yield Problem(f"requires[{texts.index(text)}]", message, hint)
+        code = "E-PLUGIN-MISSING" if message.endswith("is not installed") else "E-PLUGIN-DRIFT" if hint else "E-SPEC-PATTERN"
+        yield Problem(f"requires[{texts.index(text)}]", message, hint, code=code)
+
+
+def _places(options: Any, path: str) -> Iterator[Problem]:
+    """Yield what is wrong with the options that name places for files."""
+    for attribute in attrs.fields(type(options)):
+        text = getattr(options, attribute.name)
+        if not attribute.metadata.get("place") or not isinstance(text, str):
+            continue
+        where = f"{path}.{attribute.name}"
+        found = broken_place(text)
+        if found is not None:
+            code, message, hint = found
+            yield Problem(where, message, hint, code=code)
+        elif is_absolute(text):
+            hint = "a path relative to the spec works wherever both are copied"
+            yield Problem(where, f"{text!r} is a path of this machine", hint, severity="warning", code="W-PATH-ABSOLUTE")
 
 
 def plugin_files(value: Any, folder: Path) -> tuple[list[Path], list[Problem]]:
@@ -66,11 +86,17 @@ def plugin_files(value: Any, folder: Path) -> tuple[list[Path], list[Problem]]:
     found: list[Path] = []
     problems: list[Problem] = []
     for number, name in enumerate(_texts(value)):
-        path = (folder / name).resolve()
-        if path.suffix == ".py" and path.is_file():
+        where, path = f"plugins[{number}]", (folder / name).resolve()
+        broken = broken_place(name)
+        if broken is not None:
+            problems.append(Problem(where, broken[1], broken[2], code=broken[0]))
+        elif is_absolute(name) or leaves_folder(name):
+            hint = "copy it beside the spec; a plugin that several specs share is an installed package"
+            problems.append(Problem(where, f"{name!r} is outside the spec's folder", hint, code="E-PATH-ESCAPE"))
+        elif path.suffix == ".py" and path.is_file():
             found.append(path)
         else:
-            problems.append(Problem(f"plugins[{number}]", f"no Python file {name!r} beside the spec"))
+            problems.append(Problem(where, f"no Python file {name!r} beside the spec", code="E-PLUGIN-MISSING"))
     return found, problems
 
 
@@ -80,7 +106,7 @@ def broken_files(value: Any, folder: Path, catalog: Catalog) -> Iterator[Problem
     for number, name in enumerate(_texts(value)):
         reason = reasons.get((folder / name).resolve())
         if reason is not None:
-            yield Problem(f"plugins[{number}]", f"{name!r} cannot be used: {reason}")
+            yield Problem(f"plugins[{number}]", f"{name!r} cannot be used: {reason}", code="E-PLUGIN-IMPORT")
 
 
 def spec_warnings(spec: Spec, stages: Mapping[str, Sequence[ResolvedStage]]) -> Iterator[Problem]:
@@ -88,11 +114,12 @@ def spec_warnings(spec: Spec, stages: Mapping[str, Sequence[ResolvedStage]]) -> 
     for stage in stages["data_source"]:
         if not getattr(stage.options, "rights", "declared"):
             hint = 'rights = "own", "licensed" or "public-domain"; and credits = "who is to be named"'
-            yield Problem(f"{stage.path}.rights", "does not say with which right these images are used", hint, severity="warning")
+            message = "does not say with which right these images are used"
+            yield Problem(f"{stage.path}.rights", message, hint, severity="warning", code="W-DATA-RIGHTS")
     tag, prompts = spec.captions.style_tag, spec.grid.prompts
     if tag and prompts and not any(tag.casefold() in prompt.casefold() for prompt in prompts):
         hint = "the style is learnt together with its tag"
-        yield Problem("grid.prompts", f"no prompt holds the style tag {tag!r}", hint, severity="warning")
+        yield Problem("grid.prompts", f"no prompt holds the style tag {tag!r}", hint, severity="warning", code="W-GRID-TAG")
 
 
 def _texts(value: Any) -> list[str]:

@@ -58,7 +58,7 @@ class Component:
 
 
 def option(*, default: Any = attrs.NOTHING, factory: Callable[[], Any] | None = None, help: str, unit: str = "",
-           validator: Any = None) -> Any:
+           validator: Any = None, place: bool = False) -> Any:
     """Declare an option of a component: ``attrs.field`` with help and unit kept in its metadata.
 
     Args:
@@ -66,7 +66,8 @@ def option(*, default: Any = attrs.NOTHING, factory: Callable[[], Any] | None = 
         factory: Makes the default, for values that need a call.
         help: One sentence for docs, ``loraspec plugins show`` and the JSON schema.
         unit: "px", "steps", "epochs", "fraction" ...
+        place: The value is a place for files (or a hub id): it is checked for what would not be one everywhere.
         validator: An attrs validator (``attrs.validators.gt(0)``); its message reaches the user with the option's path.
     """
     made: dict[str, Any] = {"factory": factory} if factory is not None else {"default": default}
-    return field(validator=validator, metadata={"help": help, "unit": unit}, **made)
+    return field(validator=validator, metadata={"help": help, "unit": unit, "place": place}, **made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,13 +12,15 @@ from typing import Any, TypeVar
 import click
 
 from loraspec.errors import Problem
+from loraspec.escape import escaped
 
+MOST_SHOWN = 50  # problems of one code
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def spec_argument(function: Function) -> Function:
     """Add the argument ``SPEC``."""
-    return click.argument("spec", type=click.Path(path_type=Path))(function)
+    return click.argument("spec", type=click.Path(path_type=Path, readable=False))(function)
 
 
 def overlay_options(function: Function) -> Function:
@@ -34,17 +37,27 @@ def plural(count: int, noun: str) -> str:
 
 
 def echo_problems(problems: Sequence[Problem]) -> None:
-    """Write problems to stderr, one line each with its hint below, and count them at the end."""
+    """Write problems to stderr, one line each with its hint below, and count them at the end.
+
+    Of one code ``MOST_SHOWN`` are written, the others counted.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
     for problem in problems:
-        place = ":".join([problem.file, *(str(n) for n in (problem.line, problem.column) if n)])
+        seen[problem.code, problem.severity] += 1
+        if seen[problem.code, problem.severity] > MOST_SHOWN:
+            continue
+        place = escaped(":".join([problem.file, *(str(n) for n in (problem.line, problem.column) if n)]))
         warning = problem.severity == "warning"
-        message = (click.style("warning: ", fg="yellow") if warning else "") + problem.message
+        message = (click.style("warning: ", fg="yellow") if warning else "") + escaped(problem.message)
         tail = click.style(f"[{problem.code}]", dim=True) if problem.code else ""
         where = click.style(place, bold=True) if place else ""
-        parts = (where, click.style(problem.path, fg="cyan") if problem.path else "", message, tail)
+        parts = (where, click.style(escaped(problem.path), fg="cyan") if problem.path else "", message, tail)
         click.echo("  ".join(part for part in parts if part), err=True)
         if problem.hint:
-            click.echo(f"    {click.style('hint:', dim=True)} {problem.hint}", err=True)
+            click.echo(f"    {click.style('hint:', dim=True)} {escaped(problem.hint)}", err=True)
+    for (code, severity), number in seen.items():
+        if number > MOST_SHOWN:
+            click.echo(f"... and {plural(number - MOST_SHOWN, f'more {severity}')}{f' [{code}]' if code else ''}", err=True)
     errors = sum(problem.severity != "warning" for problem in problems)
     warnings = len(problems) - errors
     if len(problems) > 1:
@@ -88,7 +101,7 @@ def table(rows: Iterable[Sequence[str]], headings: Sequence[str] = (), *, indent
         style = styles[number] if number < len(styles) else ""
         grid.add_column(Text(headings[number]) if headings else "", style=style, no_wrap=not last, overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(escaped(cell)) for cell in row))
     with console.capture() as capture:
         console.print(Padding(grid, (0, 0, 0, indent)) if indent else grid)
     return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n"))

@@ -11,7 +11,7 @@ from loraspec.errors import EXIT_DONE, EXIT_FOUND, EXIT_SPEC, Problem, SpecError
 
 
 @click.command()
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @overlay_options
 @click.option("--strict", is_flag=True, help="Warnings and broken plugins are found too: exit code 1.")
 def command(specs: tuple[Path, ...], profiles: tuple[str, ...], sets: tuple[str, ...], strict: bool) -> int:

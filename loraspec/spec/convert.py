@@ -32,8 +32,8 @@ class _WrongError(Exception):
         super().__init__()
 
 
-def _refuse(kind: Any, value: Any, hint: str = "") -> NoReturn:
-    raise _WrongError([((), Problem("", f"expected {rules.expected(kind)}, got {rules.shown(value)}", hint))])
+def _refuse(kind: Any, value: Any, hint: str = "", code: str = "E-SPEC-TYPE") -> NoReturn:
+    raise _WrongError([((), Problem("", f"expected {rules.expected(kind)}, got {rules.shown(value)}", hint, code=code))])
 
 
 def spec_of(tables: dict[str, Any]) -> tuple[Spec | None, list[Problem]]:
@@ -120,7 +120,7 @@ def _integer(value: Any, kind: Any) -> int:
     if type(value) is not int:
         _refuse(int, value, _hint(int, value))
     if not -(2**63) <= value < 2**63:
-        raise _WrongError([((), Problem("", "is beyond 64 bits"))])
+        raise _WrongError([((), Problem("", "is beyond 64 bits", code="E-SPEC-RANGE"))])
     return value
 
 
@@ -133,7 +133,7 @@ def _number(value: Any, kind: Any) -> float:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise _WrongError([((), Problem("", f"expected a finite number, got {rules.shown(value)}"))])
+        raise _WrongError([((), Problem("", f"expected a finite number, got {rules.shown(value)}", code="E-SPEC-RANGE"))])
     return number
 
 
@@ -141,10 +141,10 @@ def _choice(value: Any, kind: Any) -> Choice:
     if not isinstance(value, dict):
         _refuse(Choice, value, 'write { use = "..." }' if isinstance(value, str) else "")
     if "use" not in value:
-        raise _WrongError([(("use",), Problem("", "required key missing", "`use` names the component"))])
+        raise _WrongError([(("use",), Problem("", "required key missing", "`use` names the component", code="E-SPEC-MISSING"))])
     use = value["use"]
     if type(use) is not str or not use:
-        raise _WrongError([(("use",), Problem("", f"expected the name of a component, got {rules.shown(use)}"))])
+        raise _WrongError([(("use",), Problem("", f"expected the name of a component, got {rules.shown(use)}", code="E-SPEC-TYPE"))])
     return Choice(use, {key: inner for key, inner in value.items() if key != "use"})
 
 
@@ -154,7 +154,7 @@ def _literal(value: Any, kind: Any) -> Any:
         return value
     words = [word for word in known if isinstance(word, str)]
     best = closest(value, words) if isinstance(value, str) else None
-    return _refuse(kind, value, f"did you mean {best!r}?" if best else "")
+    return _refuse(kind, value, f"did you mean {best!r}?" if best else "", "E-SPEC-CHOICE" if isinstance(value, str) else "E-SPEC-TYPE")
 
 
 def _sequence(value: Any, kind: Any) -> Any:
@@ -231,12 +231,12 @@ def _attrs_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
         made: dict[str, Any] = {}
         for key in value:
             if key not in known:
-                found.append(((key,), KeyProblem("", "unknown key", _meant(str(key), known))))
+                found.append(((key,), KeyProblem("", "unknown key", _meant(str(key), known), code="E-SPEC-UNKNOWN")))
         for attribute in fields:
             parts: Parts = (attribute.name,)
             if attribute.name not in value:
                 if attribute.default is attrs.NOTHING:
-                    found.append((parts, Problem("", "required key missing", rules.help_of(attribute))))
+                    found.append((parts, Problem("", "required key missing", rules.help_of(attribute), code="E-SPEC-MISSING")))
                 continue
             try:
                 made[attribute.alias] = inner = _field(value[attribute.name], attribute)
@@ -245,14 +245,17 @@ def _attrs_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
                 continue
             said = rules.broken(attribute.validator, None, attribute, inner) if attribute.validator is not None else None
             if said is not None:
-                found.append((parts, Problem("", said, rules.help_of(attribute) if said.startswith("must match") else "")))
+                matching = said.startswith("must match")
+                hint = rules.help_of(attribute) if matching else rules.legal(attribute.validator, inner)
+                code = attribute.metadata.get("code") or ("E-SPEC-PATTERN" if "must match" in said else "E-SPEC-RANGE")
+                found.append((parts, Problem("", said, hint, code=code)))
         if found:
             raise _WrongError(found)
         try:
             return cls(**made)
         except Exception as error:  # a validator that reads other fields, or __attrs_post_init__
             text = str(error.args[0]) if error.args else type(error).__name__
-            raise _WrongError([((), Problem("", text))]) from error
+            raise _WrongError([((), Problem("", text, code="E-SPEC-CONFLICT"))]) from error
 
     return convert
 

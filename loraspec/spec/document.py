@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-from bisect import bisect_right
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from loraspec import textfile
 from loraspec.errors import Problem, SpecError
-from loraspec.spec import locator
+from loraspec.spec import locator, secrets, syntax
 from loraspec.spec.paths import Parts, render, split
 
-MAX_BYTES = 4 * 2**20
-MAX_DEPTH = 40
-
-_AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+MAX_BYTES = 2**20
+MAX_DEPTH = 32
+MAX_VALUES = 20_000
 
 
 @frozen(eq=False)
@@ -29,6 +27,7 @@ class SpecDocument:
         name: The file as the user named it.
         text: Its text, line ends as ``\\n``.
         tables: What tomllib makes of it.
+        warnings: What is odd about the file itself.
     """
 
     path: Path
@@ -36,11 +35,12 @@ class SpecDocument:
     text: str = field(repr=False)
     tables: dict[str, Any] = field(repr=False)
     _places: locator.Places = field(repr=False, alias="places", factory=locator.Places)
+    warnings: tuple[Problem, ...] = ()
     _starts: list[int] = field(repr=False, init=False)
 
     @_starts.default
     def _line_starts(self) -> list[int]:
-        return _line_starts(self.text)
+        return syntax.line_starts(self.text)
 
     def has(self, path: str) -> bool:
         """Return whether the file sets ``path`` (a key or a table)."""
@@ -55,7 +55,7 @@ class SpecDocument:
         places = self._places.keys if key else self._places.values
         while parts and parts not in places:
             parts, places = parts[:-1], self._places.keys
-        return _position(self._starts, places[parts]) if parts else (1, 1)
+        return syntax.position(self._starts, places[parts]) if parts else (1, 1)
 
 
 def read(path: Path | str) -> SpecDocument:
@@ -66,86 +66,81 @@ def read(path: Path | str) -> SpecDocument:
     """
     name, path = str(path), Path(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = textfile.read_plain(path, MAX_BYTES)
     except FileNotFoundError:
-        raise _wrong(name, "no such file", hint="`loraspec init NAME` writes a spec") from None
-    except IsADirectoryError:
-        raise _wrong(name, "is a folder; a spec is one TOML file") from None
+        raise _wrong(name, "E-SPEC-READ", "no such file", hint="`loraspec init NAME` writes a spec") from None
+    except textfile.NoPlainFileError as error:
+        raise _wrong(name, "E-SPEC-READ", f"is {error}; a spec is one TOML file") from None
+    except textfile.TooLargeError as error:
+        raise _wrong(name, "E-SPEC-SIZE", f"{error}; a spec holds choices, not data") from None
     except (OSError, ValueError) as error:
-        raise _wrong(name, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > MAX_BYTES:
-        raise _wrong(name, f"is larger than {MAX_BYTES // 2**20} MiB; a spec holds choices, not data")
+        raise _wrong(name, "E-SPEC-READ", f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8", "replace")
-        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-        message = f"is not UTF-8: byte 0x{data[error.start]:02x}"
-        raise SpecError([Problem("", message, "save the file as UTF-8", name, line, column)]) from None
-    return parse(text, name=name, path=path)
+        text, mark = textfile.decode(data)
+    except textfile.NotTextError as error:
+        place = Problem("", error.message, "save the file as UTF-8", code="E-SPEC-ENCODING").at(name, error.line, error.column)
+        raise SpecError([place]) from None
+    document = parse(text, name=name, path=path)
+    if not mark:
+        return document
+    said = Problem("", "starts with a byte order mark, which is passed over", "save it as UTF-8 without one", severity="warning",
+                   code="W-SPEC-BOM")
+    return evolve(document, warnings=(said.at(name, 1, 1),), places=document._places)
 
 
 def parse(text: str, *, name: str, path: Path) -> SpecDocument:
     """Read a spec's text.
 
     Raises:
-        SpecError: It is not TOML, sets a key twice, or nests deeper than ``MAX_DEPTH``.
+        SpecError: It is not TOML, sets a key twice, nests deeper than ``MAX_DEPTH``, or holds too many keys or a secret.
     """
     text = text.replace("\r\n", "\n")
+    line = syntax.long_key(text)  # tomllib takes time that grows with the square of a key's length
+    if line:
+        raise SpecError([_deep("").at(name, line, 1)])
     try:
         tables = tomllib.loads(text)
     except RecursionError:
-        raise _wrong(name, f"nests deeper than {MAX_DEPTH} levels") from None
+        raise _wrong(name, "E-SPEC-DEPTH", f"nests deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:
-        raise SpecError(_syntax(text, name, str(error))) from None
+        raise SpecError(syntax.problems(text, name, str(error))) from None
+    keys, values = count(tables)
+    if keys > syntax.MOST_KEYS:
+        raise SpecError([syntax.too_many(keys).at(name, 0, 0)])
+    if values > MAX_VALUES:
+        raise _wrong(name, "E-SPEC-SIZE", f"has {values:,} values in lists; {MAX_VALUES:,} are the most")
     deep = too_deep(tables)
     places, _ = locator.locate(text)
     document = SpecDocument(path, name, text, tables, places=places)
     if deep:
-        raise SpecError([Problem(deep, f"nests deeper than {MAX_DEPTH} levels").at(name, *document.locate(deep, key=True))])
+        raise SpecError([_deep(deep).at(name, *document.locate(deep, key=True))])
+    secret = [problem.at(name, *document.locate(problem.path, key=True)) for problem in secrets.found(tables)]
+    if secret:
+        raise SpecError(secret)
     return document
 
 
-def _wrong(name: str, message: str, hint: str = "") -> SpecError:
-    return SpecError([Problem("", message, hint, name)])
+def _wrong(name: str, code: str, message: str, hint: str = "") -> SpecError:
+    return SpecError([Problem("", message, hint, name, code=code)])
 
 
-def _line_starts(text: str) -> list[int]:
-    return [0, *(found.end() for found in re.finditer("\n", text))]
+def _deep(path: str) -> Problem:
+    return Problem(path, f"nests deeper than {MAX_DEPTH} levels", code="E-SPEC-DEPTH")
 
 
-def _position(starts: list[int], offset: int) -> tuple[int, int]:
-    line = bisect_right(starts, offset)
-    return line, offset - starts[line - 1] + 1
-
-
-def _syntax(text: str, name: str, message: str) -> list[Problem]:
-    """Say what tomllib stumbled on; a key set twice is named with both places."""
-    at = _AT.search(message)
-    starts = _line_starts(text)
-    line, column = _position(starts, len(text.rstrip()))
-    if at is not None:
-        message = message[: at.start()]
-        if at.group(1):
-            line, column = int(at.group(1)), int(at.group(2))
-    places, whole = locator.locate(text)
-    twice = [found for found in places.duplicates if whole or _position(starts, found.again)[0] <= line]
-    if twice and not message.startswith(("Expected", "Invalid", "Unescaped", "Unterminated", "Unclosed", "Found", "Illegal")):
-        return [_duplicate(name, starts, found) for found in twice]
-    return [Problem("", f"not TOML: {message[:1].lower()}{message[1:]}", _SYNTAX_HINTS.get(message, ""), name, line, column)]
-
-
-_SYNTAX_HINTS = {
-    "Invalid value": 'text goes in quotes ("bf16"), numbers start with a digit, and truth is written true or false',
-    "Expected '=' after a key in a key/value pair": "write key = value; a key holds letters, digits, _ and -",
-    "Invalid initial character for a key part": "a line starts with a key, [table] or #",
-}
-
-
-def _duplicate(name: str, starts: list[int], found: locator.Duplicate) -> Problem:
-    first, _ = _position(starts, found.first)
-    return Problem(render(found.path), f"set twice; first in line {first}", "keep one of the two").at(name, *_position(starts, found.again))
+def count(tables: dict[str, Any]) -> tuple[int, int]:
+    """Return how many keys and how many list items there are at any depth; walks without recursion."""
+    keys = items = 0
+    waiting: list[Any] = [tables]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            keys += len(value)
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            items += len(value)
+            waiting.extend(value)
+    return keys, items
 
 
 def too_deep(tables: dict[str, Any]) -> str:

@@ -96,10 +96,11 @@ def _gather(path: Path | str, profiles: Sequence[str], sets: Sequence[str]) -> t
     overlay = apply(document, profiles, sets)
     spec, found = spec_of(overlay.tables)
     if "loraspec" not in document.tables:
-        found.append(Problem("loraspec", "required key missing", f"write `loraspec = {FORMAT}` in the first line: the format of this file"))
+        hint = f"write `loraspec = {FORMAT}` in the first line: the format of this file"
+        found.append(Problem("loraspec", "required key missing", hint, code="E-SPEC-VERSION"))
     found += _contradictions(spec, overlay, found)
     problems = [place(document, overlay, problem) for problem in found]
-    problems += [*overlay.problems, *_other_profiles(document, profiles)]
+    problems += [*document.warnings, *overlay.problems, *_other_profiles(document, profiles)]
     problems = by_position(set(problems))
     if any(problem.severity == "error" for problem in problems):
         spec = None
@@ -139,14 +140,16 @@ def _other_format(document: SpecDocument) -> Problem | None:
     number = document.tables.get("loraspec", 0)
     line, column = document.locate("loraspec")
     if type(number) is not int or number < 0:
-        return Problem("loraspec", "expected the number of the format", f"write loraspec = {FORMAT}", document.name, line, column)
+        code = "E-SPEC-TYPE" if type(number) is not int else "E-SPEC-VERSION"
+        hint = f"write loraspec = {FORMAT}"
+        return Problem("loraspec", "expected the number of the format", hint, document.name, line, column, code=code)
     if number > FORMAT:
         message = f"this file needs a newer loraspec: it has format {number}, this one reads {FORMAT}"
-        return Problem("loraspec", message, "pip install --upgrade loraspec", document.name, line, column)
+        return Problem("loraspec", message, "pip install --upgrade loraspec", document.name, line, column, code="E-SPEC-VERSION")
     said = "loraspec" in document.tables
     if (said and number < FORMAT) or (not said and any(isinstance(document.tables.get(key), dict) for key in _OLD_TABLES)):
         message = f"this file has format {number}; this loraspec reads {FORMAT}"
-        return Problem("loraspec", message, f"loraspec migrate {document.name}", document.name, line, column)
+        return Problem("loraspec", message, f"loraspec migrate {document.name}", document.name, line, column, code="E-SPEC-VERSION")
     return None
 
 

@@ -15,6 +15,7 @@ from loraspec.errors import Problem, SpecError
 from loraspec.spec import locator
 from loraspec.spec.document import parse
 from loraspec.spec.paths import Parts, render
+from loraspec.spec.rules import shown
 from loraspec.spec.schema import FORMAT
 
 Table = dict[str, Any]
@@ -43,10 +44,11 @@ def migrate(text: str, *, name: str = "spec") -> Migrated:
     found = parse(text, name=name, path=Path(name)).tables.get("loraspec", 0)
     before = found if type(found) is int else -1
     if before not in range(FORMAT + 1):
-        message = f"this loraspec knows the formats 0 to {FORMAT}, got {found!r}"
-        raise SpecError([Problem("loraspec", message, "pip install --upgrade loraspec", name)])
+        message = f"this loraspec knows the formats 0 to {FORMAT}, got {shown(found)}"
+        raise SpecError([Problem("loraspec", message, "pip install --upgrade loraspec", name, code="E-SPEC-VERSION")])
     if before == 0 and _is_newest_without_number(text, name):
-        raise SpecError([Problem("loraspec", "required key missing", f"the rest is format {FORMAT}: write `loraspec = {FORMAT}`", name)])
+        hint = f"the rest is format {FORMAT}: write `loraspec = {FORMAT}`"
+        raise SpecError([Problem("loraspec", "required key missing", hint, name, code="E-SPEC-VERSION")])
     changes: list[str] = []
     for number in range(before, FORMAT):
         text = _STEPS[number](text, name, changes)
@@ -113,7 +115,8 @@ def _rename(text: str, name: str, changes: list[str]) -> str:
         target = (*path[:-1], new)
         told = f"{render(path)} is now {render((*lead, *_now(own)))}"
         if target in places.keys:
-            problems.append(Problem(render(path), f"{render(path)} is the old name of {render(target)}, and both are there", file=name))
+            message = f"{render(path)} is the old name of {render(target)}, and both are there"
+            problems.append(Problem(render(path), message, file=name, code="E-SPEC-CONFLICT"))
         elif told not in changes:
             changes.append(told)
         edits.append((start, end, new))
@@ -137,7 +140,8 @@ def _move_seed(where: str, tables: Table, changes: list[str]) -> None:
     if not isinstance(train, dict) or "seed" not in train:
         return
     if isinstance(tables.get("run"), dict) and "seed" in tables["run"]:
-        raise SpecError([Problem(f"{where}train.seed", f"{where}train.seed moves to {where}run.seed, and both are there")])
+        message = f"{where}train.seed moves to {where}run.seed, and both are there"
+        raise SpecError([Problem(f"{where}train.seed", message, code="E-SPEC-CONFLICT")])
     seed = train.pop("seed")
     if not isinstance(tables.get("run"), dict):
         tables["run"] = tomlkit.inline_table() if isinstance(tables, InlineTable) else tomlkit.table()

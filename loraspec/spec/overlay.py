@@ -7,9 +7,10 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from loraspec.errors import Problem, did_you_mean
+from loraspec.spec import secrets
 from loraspec.spec.document import MAX_DEPTH, SpecDocument, too_deep
 from loraspec.spec.paths import Parts, leaves, render, split
 from loraspec.stages import STAGE_OF_TABLE
@@ -61,7 +62,8 @@ def apply(document: SpecDocument, profiles: Sequence[str] = (), sets: Sequence[s
             known_names = list(known) if isinstance(known, dict) else []
             hint = did_you_mean(name, known_names) if known_names else "the file has no [profiles.NAME] table"
             line, column = document.locate("profiles", key=True)
-            layers.problems.append(Problem("profiles", f"no profile named {name!r}", hint, document.name, line, column))
+            problem = Problem("profiles", f"no profile named {name!r}", hint, code="E-SPEC-PROFILE")
+            layers.problems.append(problem.at(document.name, line, column))
     layers.problems += _profile_shapes(document)
     layers.sets(sets)
     return Overlay(layers.tables, layers.origin, tuple(layers.problems))
@@ -71,18 +73,19 @@ def _profile_shapes(document: SpecDocument) -> list[Problem]:
     """Find profiles that are no tables or touch what a profile may not touch, chosen or not."""
     known = document.tables.get("profiles", {})
     if not isinstance(known, dict):
-        return [Problem("profiles", "expected tables: [profiles.NAME]").at(document.name, *document.locate("profiles"))]
+        return [Problem("profiles", "expected tables: [profiles.NAME]", code="E-SPEC-TYPE").at(document.name, *document.locate("profiles"))]
     problems = []
     for name, table in known.items():
         where = render(("profiles", name))
         if not isinstance(table, dict):
-            problems.append(Problem(where, "expected a table").at(document.name, *document.locate(where)))
+            problems.append(Problem(where, "expected a table", code="E-SPEC-TYPE").at(document.name, *document.locate(where)))
             continue
         for kept in sorted(_KEPT):
             if _holds(table, kept):
                 path = render(("profiles", name, *kept))
                 message = f"a profile cannot change {render(kept)}"
-                problems.append(Problem(path, message, "say it in the file itself").at(document.name, *document.locate(path, key=True)))
+                said = Problem(path, message, "say it in the file itself", code="E-SPEC-PROFILE")
+                problems.append(said.at(document.name, *document.locate(path, key=True)))
     return problems
 
 
@@ -124,15 +127,21 @@ class _Layers:
     def _set(self, layer: dict[str, Any], text: str) -> None:
         name, equals, value = text.partition("=")
         parts = _set_key(name)
+        read = _set_value(value)
+        secret = list(secrets.found({parts[-1]: read}, parts[:-1])) if parts else list(secrets.found({"": text}))
+        if secret:
+            self.problems += [evolve(problem, file=SET) for problem in secret]
+            return
         if not equals or not parts:
             hint = "write --set KEY=VALUE, such as --set adapter.rank=32"
             if equals and "[" in name:
                 whole = name.split("[", 1)[0].strip()
                 hint = f"lists are set whole: --set '{whole}=[...]', or in a profile"
-            self.problems.append(Problem("", f"cannot read {text!r}", hint, SET))
+            self.problems.append(Problem("", f"cannot read {text!r}", hint, SET, code="E-SPEC-SET"))
             return
         if parts[0] in ("loraspec", "profiles"):
-            self.problems.append(Problem(render(parts), f"{SET} cannot change {parts[0]}", "say it in the file itself", SET))
+            message = f"{SET} cannot change {parts[0]}"
+            self.problems.append(Problem(render(parts), message, "say it in the file itself", SET, code="E-SPEC-SET"))
             return
         below: Any = self.tables
         for depth, part in enumerate(parts[:-1]):
@@ -140,11 +149,11 @@ class _Layers:
             if isinstance(below, list):
                 whole = render(parts[: depth + 1])
                 message = f"{whole} is a list, which is not set piece by piece"
-                self.problems.append(Problem(render(parts), message, f"set it whole: --set '{whole}=[...]', or in a profile", SET))
+                hint = f"set it whole: --set '{whole}=[...]', or in a profile"
+                self.problems.append(Problem(render(parts), message, hint, SET, code="E-SPEC-SET"))
                 return
-        read = _set_value(value)
         if too_deep({"value": read}):
-            self.problems.append(Problem(render(parts), f"nests deeper than {MAX_DEPTH} levels", file=SET))
+            self.problems.append(Problem(render(parts), f"nests deeper than {MAX_DEPTH} levels", file=SET, code="E-SPEC-DEPTH"))
             return
         inner = layer
         for part in parts[:-1]:

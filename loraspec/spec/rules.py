@@ -81,9 +81,27 @@ def _words(validator: Any, value: Any) -> str:
                 if not re.search(limit, item):
                     return f"every value must match {_plain(limit)}, got {shown(item)}"
     for bound in bounds(validator):
-        if bound.op == "pattern":
+        if bound.op == "pattern" and not re.search(bound.limit, value):
             return f"must match {_plain(bound.limit)}, got {shown(value)}"
     return ""
+
+
+def legal(validator: Any, value: Any) -> str:
+    """Return which numbers a validator lets pass and the one nearest to ``value``: ``1 to 4096; the nearest is 4096``; or ""."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ""
+    least = most = None
+    whole = isinstance(value, int)
+    for bound in bounds(validator):
+        if bound.op in (">=", ">"):
+            least = bound.limit + 1 if bound.op == ">" and whole else bound.limit
+        if bound.op in ("<=", "<"):
+            most = bound.limit - 1 if bound.op == "<" and whole else bound.limit
+    if least is None or most is None:
+        return ""
+    near = least if value < least else most
+    strict = not whole and any(bound.op in (">", "<") for bound in bounds(validator))
+    return f"{shown(least)} to {shown(most)}" + ("" if strict else f"; the nearest is {shown(near)}")
 
 
 def _plain(pattern: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
-from attrs import field, frozen, validators
+from attrs import Attribute, field, frozen, validators
 
 from loraspec.components import option
 
@@ -24,6 +25,17 @@ def positive(most: int | None = None) -> Any:
     return validators.gt(0) if most is None else [validators.gt(0), validators.le(most)]
 
 
+_DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+
+
+def portable(_: object, attribute: Attribute[str], value: str) -> None:
+    """Refuse names that some system cannot give to a file."""
+    if _DEVICES.fullmatch(value):
+        raise ValueError(f"{value!r} is the name of a device on Windows")
+    if value.endswith("."):
+        raise ValueError(f"{value!r} ends with a dot, which Windows drops")
+
+
 MOST_PX = 16384
 MOST_ROUNDS = 100_000
 
@@ -37,9 +49,9 @@ def side() -> Any:
 class RunTable:
     """``[run]``"""
 
-    name: str = option(
-        help="Name of the run, for its folder and files: letters, digits, dot, - and _.",
-        validator=validators.matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
+    name: str = field(
+        validator=[validators.matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"), portable],
+        metadata={"help": "Name of the run, for its folder and files: letters, digits, dot, - and _.", "unit": "", "code": "E-SPEC-NAME"},
     )
     seed: int = option(default=0, help="Seed of every random draw.", validator=[validators.ge(0), validators.lt(2**63)])
     output: str | None = option(

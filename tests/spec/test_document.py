@@ -81,7 +81,7 @@ def test_parse_refuses_deep_nesting_without_a_traceback() -> None:
 
 def test_parse_refuses_numbers_without_end() -> None:
     """An integer that Python itself refuses to read is not a traceback."""
-    assert "not TOML" in problem("a = " + "9" * 6000)
+    assert "thousands of digits" in problem("a = " + "9" * 6000)
 
 
 def test_read_refuses_what_is_no_text_file(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_read_refuses_what_is_no_text_file(tmp_path: Path) -> None:
     latin.write_bytes(b"a = 1\nb = \"Honor\xe9\"\n")
     large.write_bytes(b"#" * (MAX_BYTES + 1))
     absent = tmp_path / "no.toml"
-    for path, words in ((absent, "no such file"), (tmp_path, "is a folder"), (latin, ":2:11  is not UTF-8: byte 0xe9"), (large, "4 MiB")):
+    for path, words in ((absent, "no such file"), (tmp_path, "is a folder"), (latin, ":2:11  is not UTF-8: byte 0xe9"), (large, "1 MiB")):
         with pytest.raises(SpecError) as caught:
             read(path)
         assert words in str(caught.value)

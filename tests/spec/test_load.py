@@ -61,20 +61,22 @@ def test_load_tells_everything_sorted_by_place(said) -> None:
     """Values are shown at the value, unknown keys at the key, missing keys at their table."""
     text = GOOD.replace('name = "x"', 'nmae = "x"') + '[train]\nepochs = "3"\nbatch_sise = 2\n[grid]\nguidance = -1.0\n'
     assert said(text) == [
-        "s.toml:2:2  run.name  required key missing\n    hint: Name of the run, for its folder and files: letters, digits, dot, - and _.",
-        "s.toml:3:1  run.nmae  unknown key\n    hint: did you mean 'name'?",
-        's.toml:9:10  train.epochs  expected an integer, got "3"\n    hint: write it without quotes: 3',
-        "s.toml:10:1  train.batch_sise  unknown key\n    hint: did you mean 'batch_size'?",
-        "s.toml:12:12  grid.guidance  must be at least 0, got -1.0",
+        ("s.toml:2:2  run.name  required key missing  [E-SPEC-MISSING]\n"
+        "    hint: Name of the run, for its folder and files: letters, digits, dot, - and _."),
+        "s.toml:3:1  run.nmae  unknown key  [E-SPEC-UNKNOWN]\n    hint: did you mean 'name'?",
+        's.toml:9:10  train.epochs  expected an integer, got "3"  [E-SPEC-TYPE]\n    hint: write it without quotes: 3',
+        "s.toml:10:1  train.batch_sise  unknown key  [E-SPEC-UNKNOWN]\n    hint: did you mean 'batch_size'?",
+        "s.toml:12:12  grid.guidance  must be at least 0, got -1.0  [E-SPEC-RANGE]",
     ]
 
 
 def test_load_places_problems_in_the_layer_they_came_from(said) -> None:
     """A profile's value is shown in the profile, a --set on the command line."""
     text = GOOD + "[train]\nepochs = 3\n[profiles.a]\ntrain = { epochs = 0 }\n[profiles.b.train]\nepoch = 1\n"
-    assert said(text, "a")[0] == "s.toml:11:20  train.epochs  must be greater than 0, got 0"
-    assert said(text)[1] == "s.toml:13:1  train.epoch  unknown key\n    hint: did you mean 'epochs'?"
-    assert said(text, sets=("train.epochs=-1",))[0] == "--set  train.epochs  must be greater than 0, got -1"
+    limits = "[E-SPEC-RANGE]\n    hint: 1 to 100000; the nearest is 1"
+    assert said(text, "a")[0] == f"s.toml:11:20  train.epochs  must be greater than 0, got 0  {limits}"
+    assert said(text)[1] == "s.toml:13:1  train.epoch  unknown key  [E-SPEC-UNKNOWN]\n    hint: did you mean 'epochs'?"
+    assert said(text, sets=("train.epochs=-1",))[0] == f"--set  train.epochs  must be greater than 0, got -1  {limits}"
 
 
 def test_load_checks_profiles_that_were_not_chosen(said) -> None:
@@ -124,7 +126,8 @@ def test_load_tells_contradictions_beside_other_mistakes(said) -> None:
     ("text", "message"),
     [
         ("loraspec = 2\nfuture = 1\n", "s.toml:1:12  loraspec  this file needs a newer loraspec: it has format 2, this one reads 1"),
-        ("loraspec = 0\n", "s.toml:1:12  loraspec  this file has format 0; this loraspec reads 1\n    hint: loraspec migrate s.toml"),
+        ("loraspec = 0\n", ("s.toml:1:12  loraspec  this file has format 0; this loraspec reads 1  "
+         "[E-SPEC-VERSION]\n    hint: loraspec migrate s.toml")),
         ("[base]\nuse = 'x'\n", "s.toml:1:1  loraspec  this file has format 0"),
         ('loraspec = "1"\n', "s.toml:1:12  loraspec  expected the number of the format"),
         ("loraspec = true\n", "s.toml:1:12  loraspec  expected the number of the format"),

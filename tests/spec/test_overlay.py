@@ -138,7 +138,7 @@ def test_set_says_what_it_cannot_do(text: str, words: str) -> None:
 def test_unknown_profile_is_a_problem_with_a_suggestion() -> None:
     """The closest name is offered; without any profile, that is said."""
     (problem,) = lay("smal").problems
-    assert str(problem) == "s.toml:18:2  profiles  no profile named 'smal'\n    hint: did you mean 'small'?"
+    assert str(problem) == "s.toml:18:2  profiles  no profile named 'smal'  [E-SPEC-PROFILE]\n    hint: did you mean 'small'?"
     (problem,) = lay("small", text="loraspec = 1\n").problems
     assert "no [profiles.NAME] table" in problem.hint
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class FolderOptions:
     """Options of ``folder``."""
 
-    path: str = option(help="Folder with the images: relative to the spec, or package:NAME/PATH.", validator=validators.min_len(1))
+    path: str = option(help="Folder with the images: relative to the spec, or package:NAME/PATH.", validator=validators.min_len(1),
+                       place=True)
     recursive: bool = option(default=True, help="Look into sub-folders too.")
     extensions: tuple[str, ...] = option(
         default=(".png", ".jpg", ".jpeg", ".webp"),

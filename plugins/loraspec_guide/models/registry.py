@@ -27,14 +27,18 @@ class ModelOptions:
     checkpoint: str = option(
         help=CHECKPOINT,
         validator=validators.min_len(1),
+        place=True,
     )
     revision: str = option(default="main", help="Branch, tag or commit of a hub id; a commit pins the base.")
     variant: str | None = option(default=None, help="Weight files of a folder or hub id to use, such as fp16; none: the plain ones.")
-    vae: str | None = option(default=None, help="Another VAE in place of the base's own: a hub id, a folder or a single .safetensors file.")
+    vae: str | None = option(
+        default=None, help="Another VAE in place of the base's own: a hub id, a folder or a single .safetensors file.", place=True,
+    )
     vae_dtype: Literal["float32", "bfloat16", "float16"] = option(default="float32", help="dtype of the VAE; SDXL's own breaks in float16.")
     tokenizer: str | None = option(
         default=None,
         help="Folder with CLIP's vocabulary for single files, which hold none: one with vocab.json, or with tokenizer folders inside.",
+        place=True,
     )
     clip_skip: int = option(default=0, help="Last layers of the text encoders to leave out, beyond what the family leaves out itself.",
                             unit="layers", validator=[validators.ge(0), validators.le(11)])
@@ -48,7 +52,7 @@ class SdxlOptions(ModelOptions):
     """Options of ``sdxl``."""
 
     checkpoint: str = option(default="stabilityai/stable-diffusion-xl-base-1.0", help=CHECKPOINT,
-                             validator=validators.min_len(1))
+                             validator=validators.min_len(1), place=True)
 
 
 @frozen
@@ -56,7 +60,7 @@ class Sd15Options(ModelOptions):
     """Options of ``sd15``."""
 
     checkpoint: str = option(default="stable-diffusion-v1-5/stable-diffusion-v1-5", help=CHECKPOINT,
-                             validator=validators.min_len(1))
+                             validator=validators.min_len(1), place=True)
 
 
 def build_sdxl(options: SdxlOptions) -> ModelFamily:
