@@ -8,8 +8,9 @@ The library's own writer orders metadata at random, so equal weights would give 
 from __future__ import annotations
 
 import json
+import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,13 +23,26 @@ BYTES = {
     "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8,
 }  # fmt: skip
 METADATA = "__metadata__"
-MAX_HEADER = 100_000_000  # bytes; the library's own limit
+
+# The caps of the reader. SDXL in one file has 2,515 tensors and a header of 0.3 MiB.
+MAX_HEADER = 16 * 2**20  # bytes
+MAX_TENSORS = 20_000
+MAX_METADATA = 2**20  # bytes
+MAX_NAME = 512  # characters
+MAX_SIDES = 8  # dimensions of a tensor
+MAX_PARTS = 500_000  # commas and brackets: what bounds the memory that JSON of 16 MiB takes
+
+NOT_TENSORS = {
+    rb"PK\x03\x04": "a zip archive, as torch.save writes it", rb"\x80[\x00-\x05][^\x00]": "a pickle", rb"\x93NUMPY": "a NumPy array",
+    rb"GGUF": "a GGUF file", rb"\x89HDF": "an HDF5 file", rb"version https://git-lfs": "a pointer of Git LFS instead of the file",
+}  # fmt: skip
+_NAME = re.compile(r"[!-\[\]-~]+(?: [!-\[\]-~]+)*")  # printable ASCII without the backslash, no space at an end
 
 Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 
 
 class WeightsError(LoraspecError):
-    """A file is not a whole safetensors file."""
+    """A file is not a whole safetensors file, or one that no honest program writes; ``code`` says which (``E-ST-...``)."""
 
 
 @frozen
@@ -98,69 +112,135 @@ def file_size(tensors: Shapes, metadata: Mapping[str, str]) -> int:
     return len(header_bytes(tensors, metadata)) + sum(tensor_bytes(dtype, shape) for dtype, shape in tensors.values())
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, *, dtypes: Collection[str] = BYTES) -> Header:
     """Read and check the header of a safetensors file; no tensor is read.
 
+    The safetensors library takes duplicate keys, names of any form and a million empty tensors (21 s), so every file passes
+    here first.
+
+    Args:
+        path: The file.
+        dtypes: The dtypes that the reader can use.
+
     Raises:
-        WeightsError: The file is short, the JSON is broken, or offsets do not tile the data exactly.
+        WeightsError: The file is no safetensors file, is short or long, or its header breaks a rule or a cap.
         OSError: The file cannot be read.
     """
     size = path.stat().st_size
+    if not path.is_file():  # opening a pipe would wait for its writer
+        _refuse(path, "E-ST-FORMAT", "not a regular file")
     with path.open("rb") as file:
-        first = file.read(8)
-        length = struct.unpack("<Q", first)[0] if len(first) == 8 else 0
-        if len(first) < 8 or length < 2 or length > MAX_HEADER or 8 + length > size:
-            _refuse(path, f"not a safetensors file, or cut short ({size} bytes)")
+        first = file.read(32)
+        length = struct.unpack("<Q", first[:8])[0] if len(first) >= 8 else 0
+        if length < 2 or 8 + length > size or length > MAX_HEADER or first[8:9] != b"{":
+            _refuse_container(path, first, length, size)
+        file.seek(8)
         text = file.read(length)
-    try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path.name}: the header is not JSON: {error}") from None
-    if not isinstance(header, dict):
-        _refuse(path, "the header is not a JSON object")
-    metadata = header.pop(METADATA, None) or {}
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        _refuse(path, f"{METADATA} is not a table of strings")
+    header = _parsed(path, text)
+    metadata = _metadata(path, header)
+    if len(header) > MAX_TENSORS:
+        _refuse(path, "E-ST-COUNT", f"{len(header)} tensors; up to {MAX_TENSORS} are read")
     tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
     offsets: dict[str, tuple[int, int]] = {}
     for key, entry in header.items():
-        tensors[key], offsets[key] = _entry(path, key, entry)
+        tensors[key], offsets[key] = _entry(path, key, entry, dtypes)
     end = 0
     for key, (start, stop) in sorted(offsets.items(), key=lambda item: item[1]):
         if start != end:
-            _refuse(path, f"tensor {key!r} starts at byte {start} of the data, {end} would be right")
+            _refuse(path, "E-ST-LAYOUT", f"tensor {_shown(key)} starts at byte {start} of the data, {end} would be right")
         end = stop
-    if 8 + length + end != size:
-        _refuse(path, f"{size} bytes long, {8 + length + end} would be right")
+    _check_size(path, size, 8 + length + end)
     return Header(tensors, offsets, metadata, 8 + length)
 
 
-def _entry(path: Path, key: str, entry: Any) -> tuple[tuple[str, tuple[int, ...]], tuple[int, int]]:
-    """Check one tensor's entry: known dtype, whole sides, offsets that match."""
+def _refuse_container(path: Path, first: bytes, length: int, size: int) -> NoReturn:
+    """Say what a file is whose first bytes are no safetensors header."""
+    for magic, what in NOT_TENSORS.items():
+        if re.match(magic, first):
+            hint = "download the file itself" if "pointer" in what else "pickle is never loaded; convert it to safetensors elsewhere"
+            _refuse(path, "E-ST-FORMAT", f"{what} under the name of a safetensors file: {hint}")
+    if length > MAX_HEADER and 8 + length <= size:
+        with path.open("rb") as file:
+            if file.read(MAX_HEADER).count(b'"dtype"') > MAX_TENSORS:
+                _refuse(path, "E-ST-COUNT", f"more than {MAX_TENSORS} tensors, which is the most that is read")
+        _refuse(path, "E-ST-HEADER", f"the header has {length} bytes; up to {MAX_HEADER} are read")
+    _refuse(path, "E-ST-HEADER", f"not a safetensors file, or cut short ({size} bytes)")
+
+
+def _parsed(path: Path, text: bytes) -> dict[str, Any]:
+    """Parse the header's JSON in bounded memory."""
+    if text.count(b'"dtype"') > MAX_TENSORS:
+        _refuse(path, "E-ST-COUNT", f"more than {MAX_TENSORS} tensors, which is the most that is read")
+    if sum(text.count(part) for part in (b",", b"[", b"{")) > MAX_PARTS:
+        _refuse(path, "E-ST-HEADER", f"the header has more parts than {MAX_TENSORS} tensors need")
+    try:
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+    except _Twice as error:
+        _refuse(path, "E-ST-DUP", f"the key {_shown(str(error))} stands twice in the header")
+    except (ValueError, RecursionError) as error:
+        _refuse(path, "E-ST-HEADER", f"the header is not JSON: {error}")
+    if not isinstance(header, dict):
+        _refuse(path, "E-ST-HEADER", "the header is not a JSON object")
+    return header
+
+
+def _metadata(path: Path, header: dict[str, Any]) -> dict[str, str]:
+    """Take the metadata out of a header."""
+    metadata = header.pop(METADATA, None) or {}
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        _refuse(path, "E-ST-META", f"{METADATA} is not a table of strings")
+    size = sum(len(key) + len(value) for key, value in metadata.items())
+    if size > MAX_METADATA:
+        _refuse(path, "E-ST-META", f"{METADATA} has {size} characters; up to {MAX_METADATA} are read")
+    return metadata
+
+
+def _entry(path: Path, key: str, entry: Any, dtypes: Collection[str]) -> tuple[tuple[str, tuple[int, ...]], tuple[int, int]]:
+    """Check one tensor's entry: a plain name, a known dtype, whole sides, offsets that match."""
+    if len(key) > MAX_NAME or not _NAME.fullmatch(key) or ".." in key.split("/"):
+        _refuse(path, "E-ST-NAME", f"tensor name {_shown(key)}: names are printable ASCII, up to {MAX_NAME} characters, without '..'")
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        _refuse(path, f"tensor {key!r} needs dtype, shape and data_offsets")
+        _refuse(path, "E-ST-LAYOUT", f"tensor {_shown(key)} needs dtype, shape and data_offsets")
     dtype, shape, place = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BYTES:
-        _refuse(path, f"tensor {key!r} has the unknown dtype {dtype!r}")
+        _refuse(path, "E-ST-DTYPE", f"tensor {_shown(key)} has the unknown dtype {_shown(str(dtype))}")
+    if dtype not in dtypes:
+        _refuse(path, "E-ST-DTYPE", f"tensor {_shown(key)} is {dtype}; {', '.join(sorted(dtypes))} are read here")
     if not _whole(shape) or not _whole(place) or len(place) != 2:
-        _refuse(path, f"tensor {key!r}: shape and data_offsets must be lists of whole numbers from 0")
+        _refuse(path, "E-ST-LAYOUT", f"tensor {_shown(key)}: shape and data_offsets must be lists of whole numbers from 0")
     start, stop = place
-    if stop - start != tensor_bytes(dtype, tuple(shape)):
-        _refuse(path, f"tensor {key!r}: {stop - start} bytes do not hold {dtype} {shape}")
+    if len(shape) > MAX_SIDES or stop - start != tensor_bytes(dtype, tuple(shape)):
+        _refuse(path, "E-ST-LAYOUT", f"tensor {_shown(key)}: {stop - start} bytes do not hold {dtype} {shape[:MAX_SIDES]}")
     return (dtype, tuple(shape)), (start, stop)
 
 
+def _check_size(path: Path, size: int, right: int) -> None:
+    if size < right:
+        _refuse(path, "E-ST-SIZE", f"is {right - size} bytes short: interrupted download?")
+    if size > right:
+        _refuse(path, "E-ST-SIZE", f"has {size - right} bytes behind its last tensor; {right} bytes would be right")
+
+
 def _whole(value: Any) -> bool:
-    return isinstance(value, list) and all(type(side) is int and side >= 0 for side in value)
+    return isinstance(value, list) and all(type(side) is int and 0 <= side < 2**63 for side in value)
+
+
+class _Twice(ValueError):
+    """A key stands twice: readers disagree on which one counts."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a key that stands twice: readers disagree on which one counts."""
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise ValueError("a key stands twice")
+        seen: set[str] = set()
+        raise _Twice(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
     return made
 
 
-def _refuse(path: Path, message: str) -> NoReturn:
-    raise WeightsError(f"{path.name}: {message}")
+def _shown(text: str) -> str:
+    """Return a stranger's text, escaped and short."""
+    return ascii(text if len(text) <= 80 else text[:80] + "...")
+
+
+def _refuse(path: Path, code: str, message: str) -> NoReturn:
+    raise WeightsError(f"{path.name}: {message}").coded(code) from None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from loraspec.errors import RunError
-from loraspec.weights import header_bytes
+from loraspec.weights import WeightsError, header_bytes, read_header
 
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -94,10 +94,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        read_header(path, dtypes=DTYPES)
         with safe_open(str(path), framework="pt", device="cpu") as file:
             return {key: file.get_tensor(key) for key in sorted(file.keys())}, dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: cannot be read as safetensors: {error}") from error
+    except (OSError, WeightsError, SafetensorError) as error:
+        raise RunError(f"{path}: cannot be read as safetensors: {error}").coded(getattr(error, "code", "")) from error
 
 
 def file_sha256(path: Path) -> str:

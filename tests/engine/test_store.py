@@ -54,8 +54,9 @@ def test_read_tensors_names_a_broken_file(tmp_path):
     store.write_tensors(tmp_path / "f", {"a": torch.zeros(100)}, {})
     (tmp_path / "f").write_bytes((tmp_path / "f").read_bytes()[:-7])
 
-    with pytest.raises(RunError, match="f: cannot be read"):
+    with pytest.raises(RunError, match="f: cannot be read.* 7 bytes short") as caught:
         store.read_tensors(tmp_path / "f")
+    assert caught.value.code == "E-ST-SIZE"
 
 
 def test_read_lines_leaves_out_a_cut_line(tmp_path):

@@ -124,10 +124,11 @@ class Lora:
         given = {name: tuple(tensor.shape) for name, tensor in state.tensors.items()}
         if state.kind != "lora" or shapes != given:
             odd = sorted(name for name in {*shapes, *given} if shapes.get(name) != given.get(name))[:3]
-            raise RunError(f"these weights are of another adapter: kind {state.kind!r}, first differences {odd}")
+            told = "; ".join(f"{name} is {given.get(name, 'missing')}, {shapes.get(name, 'not there')} here" for name in odd)
+            raise RunError(f"these weights are of another adapter: kind {state.kind!r}; {told}").coded("E-ADAPTER-SHAPE")
         if any(alpha != self.options.alpha for alpha in state.alphas.values()):
             theirs = ", ".join(f"{alpha:g}" for alpha in sorted(set(state.alphas.values())))
-            raise RunError(f"these weights were trained with alpha {theirs}, this adapter has {self.options.alpha:g}")
+            raise RunError(f"these weights were trained with alpha {theirs}, this adapter has {self.options.alpha:g}").coded("E-ADAPTER-SHAPE")
         with torch.no_grad():
             for name, slot in slots.items():
                 slot.copy_(state.tensors[name])

@@ -45,7 +45,7 @@ class Kohya:
         """
         keys = kohya_keys(adapter.tensors, model)
         alphas = kohya_keys((f"{module}.alpha" for module in adapter.alphas), model)
-        _same_keys({*keys.values(), *alphas.values()}, tensors)
+        _same_shapes({key: adapter.tensors[name] for name, key in keys.items()} | dict.fromkeys(alphas.values(), ()), tensors)
         said = {name.removesuffix(".alpha"): float(tensors[key]) for name, key in alphas.items()}
         return AdapterState(adapter.kind, {name: tensors[key].float() for name, key in keys.items()}, said, adapter.rank)
 
@@ -74,14 +74,18 @@ class Diffusers:
             RunError: The file holds other keys than this adapter writes.
         """
         keys = diffusers_keys(adapter.tensors)
-        _same_keys({*keys.values()}, tensors)
+        _same_shapes({key: adapter.tensors[name] for name, key in keys.items()}, tensors)
         return AdapterState(adapter.kind, {name: tensors[key].float() for name, key in keys.items()}, adapter.alphas, adapter.rank)
 
 
-def _same_keys(wanted: set[str], tensors: Mapping[str, Tensor]) -> None:
-    odd = sorted(wanted ^ {*tensors})
+def _same_shapes(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor]) -> None:
+    odd = sorted({*wanted} ^ {*tensors})
     if odd:
-        raise RunError(f"the file holds other keys than this adapter writes: {', '.join(odd[:3])}")
+        raise RunError(f"the file holds other keys than this adapter writes: {', '.join(odd[:3])}").coded("E-ADAPTER-SHAPE")
+    odd = sorted(key for key, shape in wanted.items() if tuple(tensors[key].shape) != tuple(shape))
+    if odd:
+        told = "; ".join(f"{key} is {list(tensors[key].shape)}, {list(wanted[key])} here" for key in odd[:3])
+        raise RunError(f"the file is of an adapter with another rank or other targets: {told}").coded("E-ADAPTER-SHAPE")
 
 
 def _only_lora(state: AdapterState, exporter: str) -> None:

@@ -21,9 +21,9 @@ UP = {"UpBlock2D": False, "CrossAttnUpBlock2D": True}
 MID = "UNetMidBlock2DCrossAttn"
 
 
-def wrong_model(message: str, *, hint: str = "") -> SpecError:
+def wrong_model(message: str, *, hint: str = "", code: str = "E-MODEL-KIND") -> SpecError:
     """Return the error for a checkpoint that this family cannot use."""
-    return SpecError([Problem("model.checkpoint", message, hint)])
+    return SpecError([Problem("model.checkpoint", message, hint, code=code)])
 
 
 def per_block(value: Any, blocks: int, key: str) -> list[int]:

@@ -67,4 +67,7 @@ def model_facts(options: ModelOptions, *, context: Context, family: str) -> Mode
     """
     place = find(options.checkpoint, context)
     base = architecture(place, family)
+    if place.kind == "folder" and place.path is not None:
+        for file in sorted(file for part in ("unet", *base.text, "vae") for file in (place.path / part).glob("*.safetensors")):
+            tensor_names(file)  # a file that was cut short is told before anything heavy is imported
     return facts_of(base, public=place.public, prediction=prediction_of(place, base, options.prediction))

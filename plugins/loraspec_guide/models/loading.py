@@ -14,9 +14,10 @@ from loraspec.errors import EnvironmentMissing, Problem, SpecError
 from loraspec.values import Context
 from loraspec_guide.models import weights
 from loraspec_guide.models.architecture import unet_targets, wrong_model
+from loraspec_guide.models.configs import read_json, refuse_code
 from loraspec_guide.models.facts import prediction_of
 from loraspec_guide.models.hub import download
-from loraspec_guide.models.places import VAE_KEYS, Place, architecture, find, part_config, read_json, tensor_names
+from loraspec_guide.models.places import VAE_KEYS, Place, architecture, find, part_config, tensor_names
 from loraspec_guide.models.standard import Architecture
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _vae(options: ModelOptions, context: Context, place: Place, base: Architectu
         get = weights.by_current_name([other.path], "vae") if own else weights.from_single_file(other.path, "vae", family, base.vae)
         return weights.fill("vae", base.vae, get, dtype=dtype)
     folder = other.path or download(other.text, "main", variant=None, parts=("vae",))
+    refuse_code(folder)
     part = "vae" if (folder / "vae" / "config.json").is_file() else "."
     config = part_config(folder, part, VAE_KEYS)
     for key in ("latent_channels", "block_out_channels"):
@@ -105,7 +107,8 @@ def _tokenizers(options: ModelOptions, context: Context, place: Place, base: Arc
     if options.tokenizer is not None:
         folder = context.path(options.tokenizer)
         if not folder.is_dir():
-            raise EnvironmentMissing(f"model.tokenizer: no folder is at {options.tokenizer!r}")
+            raise EnvironmentMissing(f"model.tokenizer: no folder is at {options.tokenizer!r}").coded("E-MODEL-PATH")
+        refuse_code(folder)
     elif place.kind == "folder" and place.path is not None:
         folder = place.path
     else:

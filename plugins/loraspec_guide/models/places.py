@@ -1,12 +1,11 @@
 """Where a base model lies: a diffusers folder, a single file in the original layout, or a hub id. No torch.
 
 Config files are read as JSON and cut down to the keys below: nothing that a model folder names is imported, and keys
-that make a library fetch code (``auto_map``, ``quantization_config``, ``_attn_implementation``) never get through.
+that make a library fetch code (``quantization_config``, ``_attn_implementation``) never get through.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,10 +16,12 @@ from loraspec.errors import EnvironmentMissing
 from loraspec.values import Context
 from loraspec.weights import WeightsError, read_header
 from loraspec_guide.models.architecture import wrong_model
+from loraspec_guide.models.configs import read_json, refuse_code
+from loraspec_guide.models.kinds import WORDS, kind_of
 from loraspec_guide.models.standard import STANDARD, Architecture
 
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-MAX_CONFIG: Final = 1 << 20
+FOLDERS: Final = frozenset({"base", "bases", "checkpoint", "checkpoints", "ckpt", "ckpts", "data", "model", "models", "weights"})
 
 
 def _keys(text: str) -> frozenset[str]:
@@ -75,39 +76,31 @@ class Place:
 
 
 def find(text: str, context: Context, *, what: str = "model.checkpoint") -> Place:
-    """Say what ``text`` names. A folder or file wins over a hub id of the same spelling.
+    """Say what ``text`` names. A folder or file wins over a hub id of the same spelling; a path never becomes a hub id.
 
     Raises:
         EnvironmentMissing: It is a path, and nothing is there.
+        SpecError: It is a file of a format that can run code.
     """
     path = context.path(text)
     if path.is_dir():
         return Place("folder", text, path)
     if path.is_file():
         if path.suffix != ".safetensors":
-            raise wrong_model(f"{text!r} is not a .safetensors file; other formats can run code when they are opened",
-                              hint="convert it to .safetensors on a machine that you do not mind")
+            raise wrong_model(f"{text!r} is not a .safetensors file; other formats can run code when they are opened, and are never loaded",
+                              hint="convert it to .safetensors on a machine that you do not mind", code="E-ST-FORMAT")
         return Place("file", text, path)
-    if HUB_ID.fullmatch(text) and not text.endswith(".safetensors"):
+    if HUB_ID.fullmatch(text) and not _means_a_path(text, context):
         return Place("hub", text, None)
-    raise EnvironmentMissing(f"{what}: nothing is at {text!r}", hint="paths are relative to the spec; a hub id is written owner/name")
+    raise EnvironmentMissing(
+        f"{what}: nothing is at {text!r}", hint="paths are relative to the spec; a hub id is written owner/name"
+    ).coded("E-MODEL-PATH")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a small JSON object.
-
-    Raises:
-        SpecError: It is not a JSON object, or larger than 1 MiB.
-    """
-    try:
-        if path.stat().st_size > MAX_CONFIG:
-            raise wrong_model(f"{path.parent.name}/{path.name} is larger than a config file can be")
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise wrong_model(f"{path.parent.name}/{path.name} cannot be read as JSON: {type(error).__name__}") from None
-    if not isinstance(read, dict):
-        raise wrong_model(f"{path.parent.name}/{path.name} holds no JSON object")
-    return read
+def _means_a_path(text: str, context: Context) -> bool:
+    """Whether ``owner/name`` is a path that leads nowhere: fetching a stranger's model of that name would be the wrong repair."""
+    owner, _, name = text.partition("/")
+    return name.endswith((".safetensors", ".ckpt", ".pt", ".pth", ".bin")) or owner.lower() in FOLDERS or context.path(owner).exists()
 
 
 def part_config(folder: Path, part: str, keys: frozenset[str], name: str = "config.json") -> dict[str, Any]:
@@ -119,7 +112,7 @@ def part_config(folder: Path, part: str, keys: frozenset[str], name: str = "conf
     path = folder / part / name
     if not path.is_file():
         hint = "a diffusers folder has unet, vae, text_encoder, tokenizer, scheduler"
-        raise wrong_model(f"{folder.name!r} has no {part}/{name}", hint=hint)
+        raise wrong_model(f"{folder.name!r} has no {part}/{name}", hint=hint, code="E-MODEL-CONFIG")
     return {key: value for key, value in read_json(path).items() if key in keys}
 
 
@@ -130,15 +123,24 @@ def architecture(place: Place, family: str) -> Architecture:
         SpecError: The folder's configs are no model of this family.
     """
     standard = STANDARD[family]
-    if place.path is None or place.kind == "file":
+    if place.path is None:
+        return standard
+    if place.kind == "file":
+        kind = kind_of(tensor_names(place.path))
+        if kind != family:
+            hint = f"write use = {kind!r} in [model]" if kind in STANDARD else ""
+            raise wrong_model(f"{place.text!r} is {WORDS[kind]}, not {WORDS[family]}", hint=hint)
         return standard
     folder = place.path
+    refuse_code(folder)
     unet = part_config(folder, "unet", UNET_KEYS)
     wants_sdxl, is_sdxl = family == "sdxl", unet.get("addition_embed_type") == "text_time"
     if wants_sdxl != is_sdxl or (folder / "text_encoder_2").is_dir() != wants_sdxl:
         other = "sdxl" if is_sdxl else "sd15"
         hint = f"write use = {other!r} in [model]" if other != family else "SDXL refiners and other variants are not supported"
         raise wrong_model(f"{place.text!r} is not a model of the family {family!r}", hint=hint)
+    if unet.get("in_channels", 4) != 4:
+        raise wrong_model(f"{place.text!r} is a model with {unet['in_channels']} input channels (inpainting has 9), not {WORDS[family]}")
     text = {part: part_config(folder, part, TEXT_KEYS) for part in standard.text}
     text = {part: standard_text_defaults() | config for part, config in text.items()}
     length = min(int(config["max_position_embeddings"]) for config in text.values())
@@ -167,5 +169,8 @@ def tensor_names(path: Path) -> dict[str, tuple[int, ...]]:
     """
     try:
         return {name: shape for name, (_, shape) in read_header(path).tensors.items()}
-    except (OSError, WeightsError):
-        raise wrong_model(f"{path.name!r} is not a whole .safetensors file", hint="download it again") from None
+    except OSError as error:
+        raise wrong_model(f"{path.name!r} cannot be read: {error.strerror}", code="E-ST-HEADER") from None
+    except WeightsError as error:
+        hint = "download it again" if error.code in ("E-ST-HEADER", "E-ST-SIZE") else ""
+        raise wrong_model(str(error), hint=hint, code=error.code) from None

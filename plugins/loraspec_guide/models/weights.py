@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import frozen
+
+from loraspec.errors import SpecError
 from loraspec_guide.models.architecture import wrong_model
+from loraspec_guide.models.configs import read_json
+from loraspec_guide.models.kinds import WORDS, kind_of
 from loraspec_guide.models.original import UNET_PREFIX, VAE_PREFIX, open_clip_values, unet_name, vae_name
-from loraspec_guide.models.places import read_json
+from loraspec_guide.models.places import tensor_names
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
-
-Get = Callable[[str], "Tensor"]
-"""Name of a parameter (diffusers' or transformers' naming, ``text_model.`` kept) -> its values; KeyError without it."""
 
 OLD_ATTENTION: Final = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}  # VAEs saved before diffusers 0.17
 TEXT_PREFIXES: Final = {
@@ -29,21 +32,45 @@ OPEN_CLIP_PREFIX: Final = "conditioner.embedders.1.model."
 
 
 class Tensors(Mapping[str, "Tensor"]):
-    """The tensors of one or several .safetensors files, read when asked for."""
+    """The tensors of one or several .safetensors files, read when asked for.
+
+    Attributes:
+        shapes: Shapes by name, from the headers.
+        asked: Names that were read.
+    """
 
     def __init__(self, files: list[Path]) -> None:
         from safetensors import SafetensorError, safe_open
 
         self._where: dict[str, Any] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.asked: set[str] = set()
         for file in files:
+            self.shapes |= tensor_names(file)
             try:
                 opened: Any = safe_open(str(file), framework="pt", device="cpu")
             except (OSError, SafetensorError):
-                raise wrong_model(f"{file.name!r} is not a whole .safetensors file", hint="download it again") from None
+                raise wrong_model(f"{file.name!r} is not a whole .safetensors file", hint="download it again", code="E-ST-LAYOUT") from None
             self._where.update(dict.fromkeys(opened.keys(), opened))
 
     def __getitem__(self, name: str) -> Tensor:
+        """Return a tensor.
+
+        Raises:
+            KeyError: No file has it.
+            SpecError: Its dtype is none that models are published in, or it holds a value that is not finite.
+        """
+        import torch
+
         tensor: Tensor = self._where[name].get_tensor(name)
+        self.asked.add(name)
+        if tensor.dtype in (torch.float32, torch.float16, torch.bfloat16):
+            if tensor.numel() and not all(math.isfinite(float(end)) for end in tensor.aminmax()):
+                raise wrong_model(f"its tensor {name} holds values that are infinite or not numbers",
+                                  hint="the file is damaged, or the model broke in training", code="E-ST-NONFINITE")
+        elif tensor.dtype not in (torch.int64, torch.int32):
+            raise wrong_model(f"its tensor {name} is {str(tensor.dtype).removeprefix('torch.')}; float32, float16 and bfloat16 are read",
+                              code="E-ST-DTYPE")
         return tensor
 
     def __iter__(self) -> Iterator[str]:
@@ -82,12 +109,27 @@ def folder_files(folder: Path, part: str, variant: str | None) -> list[Path]:
     raise wrong_model(f"{part} has no {single.name}")
 
 
-def from_folder(folder: Path, part: str, variant: str | None) -> Get:
+@frozen(eq=False)
+class Source:
+    """Where a part's values come from.
+
+    Attributes:
+        read: The files' tensors.
+        get: Name of a parameter (diffusers' or transformers' naming, ``text_model.`` kept) -> its values; KeyError without it.
+        own: Whether a stored name belongs to this part alone, so that one which is never asked for is a mistake.
+    """
+
+    read: Tensors
+    get: Callable[[str], Tensor]
+    own: Callable[[str], bool]
+
+
+def from_folder(folder: Path, part: str, variant: str | None) -> Source:
     """Read a part of a diffusers folder."""
     return by_current_name(folder_files(folder, part, variant), "vae" if part == "." else part)
 
 
-def by_current_name(files: list[Path], part: str) -> Get:
+def by_current_name(files: list[Path], part: str) -> Source:
     """Read a part in diffusers' naming by current names, whatever the age of the files."""
     read = Tensors(files)
 
@@ -100,25 +142,25 @@ def by_current_name(files: list[Path], part: str) -> Get:
                 return read[older]
         return read[name.removeprefix("text_model.")]
 
-    return get
+    return Source(read, get, lambda name: part in ("unet", "vae"))  # text encoders come with what other programs need
 
 
-def from_single_file(path: Path, part: str, family: str, config: Mapping[str, Any]) -> Get:
+def from_single_file(path: Path, part: str, family: str, config: Mapping[str, Any]) -> Source:
     """Read a part of a single file in the original layout by diffusers' names."""
     read = Tensors([path])
     if part == "unet":
-        return lambda name: read[UNET_PREFIX + unet_name(name, config)]
+        return Source(read, lambda name: read[UNET_PREFIX + unet_name(name, config)], lambda name: name.startswith(UNET_PREFIX))
     if part == "vae":
         prefix = VAE_PREFIX if any(name.startswith(VAE_PREFIX) for name in read) else ""  # a VAE alone has no prefix
-        return lambda name: read[prefix + vae_name(name, config)]
+        return Source(read, lambda name: read[prefix + vae_name(name, config)], lambda name: False)
     if (family, part) == ("sdxl", "text_encoder_2"):
-        return lambda name: open_clip_values(name, read, OPEN_CLIP_PREFIX)
+        return Source(read, lambda name: open_clip_values(name, read, OPEN_CLIP_PREFIX), lambda name: False)
     prefix = TEXT_PREFIXES[family, part][0]
 
     def get(name: str) -> Tensor:
         return read[prefix + name] if prefix + name in read else read[prefix + name.removeprefix("text_model.")]
 
-    return get
+    return Source(read, get, lambda name: False)
 
 
 @contextmanager
@@ -153,7 +195,7 @@ def canonical(name: str) -> str:
     return name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}"
 
 
-def fill(part: str, config: Mapping[str, Any], get: Get, *, dtype: torch.dtype) -> tuple[nn.Module, str]:
+def fill(part: str, config: Mapping[str, Any], source: Source, *, dtype: torch.dtype) -> tuple[nn.Module, str]:
     """Make a part, fill it strictly, freeze it.
 
     Returns:
@@ -161,7 +203,7 @@ def fill(part: str, config: Mapping[str, Any], get: Get, *, dtype: torch.dtype) 
         file that hold the same values in the same dtype).
 
     Raises:
-        SpecError: A tensor is missing or has another shape.
+        SpecError: Tensors are missing, have other shapes, or belong to nothing (the first ten are named); the file is of another kind.
     """
     import torch
 
@@ -169,22 +211,27 @@ def fill(part: str, config: Mapping[str, Any], get: Get, *, dtype: torch.dtype) 
     text = part.startswith("text_encoder")
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     values: dict[str, Tensor] = {}
+    odd: list[str] = []
     for name, slot in module.state_dict().items():
         wanted = canonical(name) if text else name
         try:
-            stored = get(wanted)
+            stored = source.get(wanted)
         except KeyError:
-            hint = "the checkpoint is of another architecture, or not whole"
-            raise wrong_model(f"its {part} has no tensor for {wanted}", hint=hint) from None
+            odd.append(f"no tensor for {wanted}")
+            continue
         if stored.shape != slot.shape and stored.numel() == slot.numel():
             stored = stored.reshape(slot.shape)  # 1x1 convolutions that are linear layers today
         if stored.shape != slot.shape:
-            raise wrong_model(f"its {part} has {wanted} of shape {list(stored.shape)}; {list(slot.shape)} is expected",
-                              hint="it is of another architecture than the family's; use a diffusers folder, which states its own")
+            odd.append(f"{wanted} of shape {list(stored.shape)}; {list(slot.shape)} is expected")
+            continue
         stored = stored.contiguous()
         digest.update(f"{wanted} {stored.dtype} {list(stored.shape)}\n".encode())
         digest.update(stored.reshape(-1).view(torch.uint8).numpy().data if stored.numel() else b"")
         values[name] = stored.to(dtype=dtype, copy=True) if stored.is_floating_point() else stored.clone()
+    extra = sorted(name for name in {*source.read.shapes} - source.read.asked if source.own(name))
+    odd += [f"{name}, which belongs to nothing" for name in extra]
+    if odd:
+        raise _odd_keys(part, odd, source.read.shapes)
     module.load_state_dict(values, strict=True, assign=True)
     for name, buffer in list(module.named_buffers()):
         if buffer.is_meta:
@@ -193,3 +240,12 @@ def fill(part: str, config: Mapping[str, Any], get: Get, *, dtype: torch.dtype) 
                 raise wrong_model(f"its {part} needs {name}, which no file holds")
             owner.register_buffer("position_ids", torch.arange(buffer.shape[-1]).expand(buffer.shape), persistent=False)
     return module.requires_grad_(False).eval(), digest.hexdigest()
+
+
+def _odd_keys(part: str, odd: list[str], shapes: Mapping[str, tuple[int, ...]]) -> SpecError:
+    kind = kind_of(shapes)
+    if kind not in ("sdxl", "sd15", "sd2", part.partition("_")[0], ""):
+        return wrong_model(f"the file of its {part} is {WORDS[kind]}")
+    more = f"; and {len(odd) - 10} more" if len(odd) > 10 else ""
+    return wrong_model(f"its {part} has {'; '.join(odd[:10])}{more}", code="E-MODEL-KEYS",
+                       hint="the checkpoint is of another architecture, or not whole; a diffusers folder states its own architecture")

@@ -127,8 +127,9 @@ def test_state_of_another_adapter_is_refused(own_family: Family) -> None:
     for wrong in (AdapterState("lokr", state.tensors, state.alphas, 2),
                   AdapterState("lora", dict(list(state.tensors.items())[1:]), state.alphas, 2),
                   AdapterState("lora", state.tensors, dict.fromkeys(state.alphas, 2.0), 2)):  # fmt: skip
-        with pytest.raises(RunError):
+        with pytest.raises(RunError) as caught:
             adapter.load_state(wrong)
+        assert caught.value.code == "E-ADAPTER-SHAPE"
 
 
 def test_dropout_is_a_function_of_step_and_pass() -> None:

@@ -284,7 +284,7 @@ def test_each_module_keeps_its_own_alpha() -> None:
 
 @pytest.mark.parametrize("exporter", ["kohya", "diffusers"])
 def test_files_of_another_adapter_are_not_read_half(exporter: str) -> None:
-    """A key too many is an error that names it, as is a key too few."""
+    """A key too many is an error that names it, as is a key too few, or another rank."""
     model, adapter = facts(SD15, rank=1)
     state = AdapterState("lora", {name: torch.zeros(shape) for name, shape in adapter.tensors.items()}, adapter.alphas, 1)
     made = COMPONENTS[exporter].build(ExportOptions())
@@ -293,8 +293,13 @@ def test_files_of_another_adapter_are_not_read_half(exporter: str) -> None:
     lost = min(file.tensors)
     for tensors, odd in (({**file.tensors, "lora_unet_extra": torch.zeros(1)}, "lora_unet_extra"),
                          ({key: value for key, value in file.tensors.items() if key != lost}, lost)):  # fmt: skip
-        with pytest.raises(RunError, match=odd):
+        with pytest.raises(RunError, match=odd) as caught:
             made.read(tensors, model=model, adapter=adapter)
+        assert caught.value.code == "E-ADAPTER-SHAPE"
+    _, other = facts(SD15, rank=2)
+    with pytest.raises(RunError, match=r"another rank .* is \[1, 320") as caught:
+        made.read(file.tensors, model=model, adapter=other)
+    assert caught.value.code == "E-ADAPTER-SHAPE"
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:

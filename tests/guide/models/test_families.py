@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -243,18 +245,66 @@ def edit(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-def test_folders_cannot_name_code(shape: str, family: Any, tmp_path: Path) -> None:
-    """Classes, code and downloads that configs ask for are not followed; the weights load as ever."""
+CODE: list[tuple[str, dict[str, Any], str]] = [
+    ("model_index.json", {"_class_name": ["evil", "Pipeline"]}, r"model_index.json asks for the pipeline ['evil', 'Pipeline']"),
+    ("model_index.json", {"unet": ["evil", "Model"]}, "model_index.json asks for the class 'Model'"),
+    ("model_index.json", {"_class_name": "../evil"}, "asks for the pipeline '../evil'"),
+    ("unet/config.json", {"_class_name": "evil.Model"}, "unet/config.json asks for the class 'evil.Model'"),
+    ("unet/config.json", {"_class_name": "../evil"}, "unet/config.json asks for the class '../evil'"),
+    ("unet/config.json", {"_class_name": {"a": 1}}, "unet/config.json asks for the class {'a': 1}"),
+    ("text_encoder/config.json", {"auto_map": {"AutoModel": "evil.Model"}}, "text_encoder/config.json has auto_map"),
+    ("text_encoder/config.json", {"architectures": ["Evil"]}, "text_encoder/config.json asks for the class 'Evil'"),
+    ("tokenizer/tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}}, "tokenizer_config.json has auto_map"),
+]
+
+
+@pytest.mark.parametrize(("file", "values", "said"), CODE)
+def test_folders_that_ask_for_code_are_refused(
+    tmp_path: Path, tiny_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, file: str, values: dict[str, Any], said: str
+) -> None:
+    """Classes that a folder names are never imported: the folder is refused, by the plan and when it is loaded."""
+    shutil.copytree(tiny_folder("sd15-small"), tmp_path / "tiny")
+    (tmp_path / "evil.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    edit(tmp_path / "tiny" / file, **values)
+    component = COMPONENTS["sd15"]
+
+    for look in (lambda: component.facts(component.options(checkpoint="tiny"), context=context_of(tmp_path)),  # type: ignore[misc]
+                 lambda: made(tmp_path, "sd15-small")):  # fmt: skip
+        with pytest.raises(SpecError, match=re.escape(said)) as caught:
+            look()
+        assert [problem.code for problem in caught.value.problems] == ["E-MODEL-CODE"]
+    assert "evil" not in sys.modules
+
+
+@pytest.mark.parametrize("place", ["pipeline.py", "unet/modeling.py"])
+def test_folders_with_python_files_are_refused(tmp_path: Path, tiny_folder: Callable[..., Path], place: str) -> None:
+    """A model that brings code may mean something else by its weights."""
+    shutil.copytree(tiny_folder("sd15-small"), tmp_path / "tiny")
+    (tmp_path / "tiny" / place).write_text("raise SystemExit('imported')")
+
+    with pytest.raises(SpecError, match=f"{place} is code"):
+        made(tmp_path, "sd15-small")
+
+
+def test_keys_that_fetch_code_are_left_out(shape: str, family: Any, tmp_path: Path) -> None:
+    """Settings that make a library download kernels or quantizers do not reach it; the weights load as ever."""
     plain = family.content()
-    folder = tmp_path / "tiny"
-    (folder / "evil.py").write_text("raise SystemExit('imported')")
-    edit(folder / "model_index.json", _class_name=["evil", "Pipeline"], unet=["evil", "Model"])
-    edit(folder / "unet/config.json", _class_name="evil.Model", quantization_config={"quant_method": "bitsandbytes"})
-    edit(folder / "text_encoder/config.json", auto_map={"AutoModel": "evil.Model"}, _attn_implementation="evil/kernels",
-         architectures=["Evil"], torch_dtype="float64")  # fmt: skip
-    edit(folder / "tokenizer/tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Tokenizer", None]})
+    edit(tmp_path / "tiny/unet/config.json", quantization_config={"quant_method": "bitsandbytes"})
+    edit(tmp_path / "tiny/text_encoder/config.json", _attn_implementation="evil/kernels", torch_dtype="float64")
 
     assert made(tmp_path, shape).content() == plain
+
+
+def test_vocabularies_are_capped(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
+    """A tokenizer file of 500 MB (sparse here) is refused by its size."""
+    shutil.copytree(tiny_folder("sd15-small"), tmp_path / "tiny")
+    with (tmp_path / "tiny/tokenizer/tokenizer.json").open("wb") as file:
+        file.truncate(500_000_000)
+
+    with pytest.raises(SpecError, match="500000000 bytes") as caught:
+        made(tmp_path, "sd15-small")
+    assert caught.value.problems[0].code == "E-TOK-SIZE"
 
 
 def test_bin_only_folder_is_refused(shape: str, tmp_path: Path) -> None:
@@ -382,8 +432,89 @@ def test_missing_tensor_is_named(tmp_path: Path, tiny_folder: Callable[..., Path
     path = tmp_path / "tiny/unet/diffusion_pytorch_model.safetensors"
     save_file({name: value for name, value in load_file(path).items() if name != "conv_out.bias"}, path)
 
-    with pytest.raises(SpecError, match=r"no tensor for conv_out\.bias"):
+    with pytest.raises(SpecError, match=r"no tensor for conv_out\.bias") as caught:
         made(tmp_path, "sd15-small")
+    assert caught.value.problems[0].code == "E-MODEL-KEYS"
+
+
+def rewrite(path: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    """Change the tensors of a file."""
+    from safetensors.torch import load_file, save_file
+
+    values = {name: value.clone() for name, value in load_file(path).items()}
+    change(values)
+    save_file(values, path)
+
+
+def test_odd_keys_are_told_together(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
+    """Missing, misshapen and extra tensors of a part: the first ten, and how many more."""
+    shutil.copytree(tiny_folder("sd15-small"), tmp_path / "tiny")
+
+    def change(values: dict[str, torch.Tensor]) -> None:
+        values["conv_in.bias"] = torch.zeros(3)
+        values |= {f"extra.{number:02}": torch.zeros(1) for number in range(12)}
+        del values["conv_out.bias"]
+
+    rewrite(tmp_path / "tiny/unet/diffusion_pytorch_model.safetensors", change)
+
+    with pytest.raises(SpecError) as caught:
+        made(tmp_path, "sd15-small")
+    [problem] = caught.value.problems
+    assert problem.code == "E-MODEL-KEYS"
+    for said in ("conv_in.bias of shape [3]", "no tensor for conv_out.bias", "extra.00, which belongs to nothing", "and 4 more"):
+        assert said in problem.message
+    assert "extra.11" not in problem.message
+
+
+@pytest.mark.parametrize(("part", "value"), [("unet", float("nan")), ("vae", float("-inf")), ("text_encoder", float("inf"))])
+def test_weights_that_are_not_finite_are_named(tmp_path: Path, tiny_folder: Callable[..., Path], part: str, value: float) -> None:
+    """One NaN among the weights is refused, with the name of its tensor."""
+    shutil.copytree(tiny_folder("sd15-small"), tmp_path / "tiny")
+    [path] = (tmp_path / "tiny" / part).glob("*.safetensors")
+    name = ""
+
+    def change(values: dict[str, torch.Tensor]) -> None:
+        nonlocal name
+        name = sorted(values)[-1]
+        values[name].view(-1)[-1] = value
+
+    rewrite(path, change)
+
+    with pytest.raises(SpecError, match=re.escape(name)) as caught:
+        made(tmp_path, "sd15-small")
+    assert caught.value.problems[0].code == "E-ST-NONFINITE"
+
+
+def test_weights_of_a_strange_dtype_are_refused(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
+    """float64 weights are no published model; what they would become is not guessed."""
+    shutil.copytree(tiny_folder("sd15-small"), tmp_path / "tiny")
+    path = tmp_path / "tiny/unet/diffusion_pytorch_model.safetensors"
+    rewrite(path, lambda values: values.update({"conv_in.bias": values["conv_in.bias"].double()}))
+
+    with pytest.raises(SpecError, match=r"conv_in\.bias is float64") as caught:
+        made(tmp_path, "sd15-small")
+    assert caught.value.problems[0].code == "E-ST-DTYPE"
+
+
+def test_vae_in_place_of_the_unet_is_told(tmp_path: Path, tiny_folder: Callable[..., Path]) -> None:
+    """A file of another kind is named as what it is, not by 500 missing tensors."""
+    shutil.copytree(tiny_folder("sd15-small"), tmp_path / "tiny")
+    shutil.copy(tmp_path / "tiny/vae/diffusion_pytorch_model.safetensors", tmp_path / "tiny/unet/diffusion_pytorch_model.safetensors")
+
+    with pytest.raises(SpecError, match="the file of its unet is a VAE") as caught:
+        made(tmp_path, "sd15-small")
+    assert caught.value.problems[0].code == "E-MODEL-KIND"
+
+
+@pytest.mark.parametrize("text", ["models/sdxl", "Checkpoints/base", "here/sdxl", "someone/model.safetensors", "./a/b", "~/a", "/a/b"])
+def test_path_that_leads_nowhere_is_no_hub_id(tmp_path: Path, text: str) -> None:
+    """What a person means as a path is never looked up on the hub, where anybody may own that name."""
+    (tmp_path / "here").mkdir()
+    component = COMPONENTS["sdxl"]
+
+    with pytest.raises(EnvironmentMissing, match="nothing is at") as caught:
+        component.facts(component.options(checkpoint=text), context=context_of(tmp_path))  # type: ignore[misc]
+    assert caught.value.code == "E-MODEL-PATH"
 
 
 # -- the hub -----------------------------------------------------------------------------------------------------------------
