@@ -54,7 +54,7 @@ def test_read_tensors_names_a_broken_file(tmp_path):
     store.write_tensors(tmp_path / "f", {"a": torch.zeros(100)}, {})
     (tmp_path / "f").write_bytes((tmp_path / "f").read_bytes()[:-7])
 
-    with pytest.raises(RunError, match="f: cannot be read.* 7 bytes short") as caught:
+    with pytest.raises(RunError, match=r"f: cannot be read.* 7 bytes short") as caught:
         store.read_tensors(tmp_path / "f")
     assert caught.value.code == "E-ST-SIZE"
 

@@ -128,7 +128,8 @@ class Lora:
             raise RunError(f"these weights are of another adapter: kind {state.kind!r}; {told}").coded("E-ADAPTER-SHAPE")
         if any(alpha != self.options.alpha for alpha in state.alphas.values()):
             theirs = ", ".join(f"{alpha:g}" for alpha in sorted(set(state.alphas.values())))
-            raise RunError(f"these weights were trained with alpha {theirs}, this adapter has {self.options.alpha:g}").coded("E-ADAPTER-SHAPE")
+            told = f"these weights were trained with alpha {theirs}, this adapter has {self.options.alpha:g}"
+            raise RunError(told).coded("E-ADAPTER-SHAPE")
         with torch.no_grad():
             for name, slot in slots.items():
                 slot.copy_(state.tensors[name])
