@@ -55,15 +55,20 @@ def judge(
     weight: float = 1.0,
     steps: int = 20,
     guidance: float = 4.0,
+    seed: int = 0,
 ) -> Verdict:
-    """Generates count held-out scenes without and with the LoRA in the file weights, at the given adapter weight."""
-    scenes = held_out(count)
+    """Generates count held-out scenes without and with the LoRA in the file weights, at the given adapter weight.
+
+    Each seed has scenes and noise of its own: an epoch that was chosen on one is judged without bias on another.
+    """
+    scenes = held_out(count, seed=seed)
+    noise = seed * 1_000_003
     prompts = [style_caption(scene, style) for scene in scenes]
     true = true_set(scenes, style)
-    before = generate(pipeline, prompts, steps=steps, guidance=guidance, batch=24)
+    before = generate(pipeline, prompts, steps=steps, guidance=guidance, seed=noise, batch=24)
     pipeline.load_lora_weights(str(weights.parent), weight_name=weights.name, adapter_name="judged")
     pipeline.set_adapters(["judged"], [weight])
-    after = generate(pipeline, prompts, steps=steps, guidance=guidance, batch=24)
+    after = generate(pipeline, prompts, steps=steps, guidance=guidance, seed=noise, batch=24)
     pipeline.delete_adapters("judged")
     return Verdict(
         start=distance(before, true),
@@ -93,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--guidance", type=float, default=4.0)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--count", type=int, default=48, help="held-out scenes")
+    parser.add_argument("--seed", type=int, default=0, help="which held-out scenes, and their noise (default: 0, the docs' own)")
     parser.add_argument(
         "--cache", type=Path, default=Path("build/picturebook"), help="folder that keeps the probe, trained there once"
     )
@@ -107,8 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             weight=given.weight,
             steps=given.steps,
             guidance=given.guidance,
+            seed=given.seed,
         )
-    subject = score(load("styled", given.cache), verdict.after, held_out(given.count))["subject"]
+    subject = score(load("styled", given.cache), verdict.after, held_out(given.count, seed=given.seed))["subject"]
     sys.stdout.write(
         f"distance to the true set: base without LoRA {verdict.start:.3f}, with LoRA {verdict.now:.3f}, "
         f"another true set {verdict.floor:.3f}\n"
