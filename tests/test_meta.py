@@ -23,6 +23,8 @@ LAYERS = [
     {"catalog"},
     {"spec"},
     {"stream"},
+    {"recipes"},
+    {"cachefolder"},
     {"dataplan", "choices", "gridplan", "header"},
     {"scan"},
     {"plan"},

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from loraspec.engine.ahead import ahead
 from loraspec.engine.batches import make_batch
 
 if TYPE_CHECKING:
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from loraspec.engine.prepare import Latents
     from loraspec.engine.run import Run
     from loraspec.engine.text import Encodings
-
-AHEAD = 2  # steps that each worker may be ahead
 
 
 def feed(
@@ -39,17 +36,5 @@ def feed(
         for step in steps:
             yield step, assemble(step)
         return
-    with ThreadPoolExecutor(workers, thread_name_prefix="feed") as pool:
-        waiting: deque[tuple[Step, Future[list[Batch]]]] = deque()
-        try:
-            for step in steps:
-                waiting.append((step, pool.submit(whole, step)))
-                if len(waiting) > workers * AHEAD:
-                    ready, future = waiting.popleft()
-                    yield ready, iter(future.result())
-            while waiting:
-                ready, future = waiting.popleft()
-                yield ready, iter(future.result())
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    for step, batches in zip(steps, ahead(whole, steps, workers=workers), strict=True):
+        yield step, iter(batches)

@@ -1,8 +1,7 @@
-"""From samples to latents in memory and the manifest: decode, transform, resize, crop, encode, cache."""
+"""From samples to latents in memory and the manifest: read, decode, transform, resize, crop, encode, cache."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +12,19 @@ from PIL import Image
 from torch import Tensor
 
 from loraspec.contracts import Visit
-from loraspec.dataplan import PlacedSample
-from loraspec.engine.cache import LatentCache, cache_root, latent_key
+from loraspec.engine.look import THUMBNAILS, Images, Looked, read_planned
 from loraspec.engine.store import append_line, read_lines, write_bytes, write_lines
-from loraspec.errors import Problem, SpecError
+from loraspec.engine.text import every_embedding
+from loraspec.engine.watch import is_out_of_memory
+from loraspec.errors import Problem, RunError, SpecError
 from loraspec.images import decode
+from loraspec.scan import names
 
 if TYPE_CHECKING:
     from loraspec.engine.run import Run
 
 THUMBNAIL = 192  # px, longest side
-THUMBNAILS = 24
+FLAT = 1e-4  # spread of a channel over all cells; latents of pictures have a spread of about 1
 
 
 @frozen(eq=False)
@@ -32,18 +33,6 @@ class Latents:
 
     mean: Tensor
     std: Tensor
-
-
-def prepared_pixels(placed: PlacedSample, data: bytes, transforms: list[Any]) -> Image.Image:
-    """Return the RGB image as the VAE sees it: transformed, resized to cover, cropped to its bucket."""
-    image = decode(data)
-    for transform in transforms:
-        image = transform(image, sample=placed.sample)
-    place = placed.placement
-    if image.size != place.resize:
-        image = image.resize(place.resize, Image.Resampling.LANCZOS, reducing_gap=None)
-    left, top = place.crop
-    return image.crop((left, top, left + place.width, top + place.height))
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -56,52 +45,93 @@ def prepare(run: Run) -> dict[str, Latents]:
     """Read every image, write the manifest, return the latents by sample key.
 
     Raises:
-        SpecError: Images that cannot be read after all; every one is named.
+        SpecError: Images that cannot be read after all, or changed since they were planned; every one is named.
+        RunError: Latents that are not finite, every one named; or out of memory.
     """
     draft_captions(run)
-    data = run.data
-    everything = [(placed, False) for placed in data.images] + [(placed, True) for placed in data.heldout]
-    cache = LatentCache(cache_root())
-    content = run.family.content()["vae"]
-    labels = [f"{stage.entry.qualified} {stage.options!r}" for stage in run.plan.many("image_transform")]
+    images = Images(run)
+    run.cache.needs(images.recipes)
+    if not run.trains_text:
+        run.cache.needs(lambda: every_embedding(run))
     latents: dict[str, Latents] = {}
     rows: list[dict[str, Any]] = []
     problems: list[Problem] = []
+    broken: list[str] = []
+    flat: list[str] = []
+    made = 0
     run.family.place("vae", device=run.precision.device)
-    for number, (placed, heldout) in enumerate(everything, 1):
+    for number, looked in enumerate(images, 1):
         run.check_interrupt()
-        try:
-            encoded = placed.sample.read()
-            image = None
-            sha256 = hashlib.sha256(encoded).hexdigest()
-            key = latent_key(sha256, placement=placed.placement, vae=content, transforms=labels, device=run.precision.device.type)
-            entry = None if heldout else cache.get(key)
-            if entry is None or number <= THUMBNAILS:
-                image = prepared_pixels(placed, encoded, run.image_transforms)
-        except (OSError, ValueError) as error:
-            problems.append(Problem(placed.sample.key, f"cannot be read: {error}"))
+        if isinstance(looked, Problem):
+            problems.append(looked)
             continue
-        if not heldout:
-            if entry is None and image is not None:
-                with torch.no_grad():
-                    mean, std = run.family.encode_images(to_tensor(image)[None].to(run.precision.device))
-                entry = (mean[0].float().cpu(), std[0].float().cpu())
-                cache.put(key, *entry)
-            assert entry is not None
-            latents[placed.sample.key] = Latents(*entry)
-        thumb = _thumbnail(run, image, sha256) if image is not None and number <= THUMBNAILS else ""
-        rows.append(_row(run, placed, encoded, heldout=heldout, thumb=thumb))
-        run.progress("prepare", number, len(everything))
+        key = looked.placed.key
+        if not looked.heldout:
+            posterior = latents_of(run, looked)
+            if not (posterior.mean.isfinite().all() and posterior.std.isfinite().all()):
+                broken.append(key)
+                continue
+            if is_flat(posterior):
+                flat.append(key)
+            if looked.entry is None:
+                made += 1
+                run.cache.put([looked.recipe], [asdict(posterior)], [{"name": key, **looked.digests}])
+            latents[key] = posterior
+        thumb = _thumbnail(run, looked.image, looked.sha256) if looked.image is not None and number <= THUMBNAILS else ""
+        rows.append(_row(run, looked, thumb=thumb))
+        run.progress("prepare", number, len(images))
     if problems:
         raise SpecError(problems)
+    _check(run, broken, flat)
     warn_of_long_captions(run)
     run.family.place("vae", device=torch.device("cpu"))
-    if cache.rebuilt:
-        run.say(f"{len(cache.rebuilt)} cached latents were damaged and have been rebuilt", severity="warning")
-    run.cache_hits = cache.hits
+    run.cache.tell_damage()
+    run.record("cache", entries="latents", read=len(latents) - made, made=made)
     write_lines(run.folder / "manifest.jsonl", rows)
     run.manifest = rows
     return latents
+
+
+def latents_of(run: Run, looked: Looked) -> Latents:
+    """Return an image's latents, from the cache or encoded now.
+
+    Raises:
+        RunError: Out of memory.
+    """
+    if looked.entry is not None:
+        return Latents(looked.entry.tensors["mean"], looked.entry.tensors["std"])
+    assert looked.image is not None
+    device, size = run.precision.device, f"{looked.image.width} x {looked.image.height} px"
+    try:
+        with torch.no_grad():
+            mean, std = run.family.encode_images(to_tensor(looked.image)[None].to(device))
+        return Latents(mean[0].float().cpu(), std[0].float().cpu())
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        said = f"{looked.placed.key}: out of memory while the VAE encoded it ({size}, one image at a time) on {device}"
+        hint = f"free memory on {device}, or set a smaller data.resolution; the latents that were made before are kept"
+        raise RunError(f"{said}\n    hint: {hint}").coded("E-RUN-OOM") from error
+
+
+def is_flat(latents: Latents) -> bool:
+    """Whether a posterior's mean is the same in all cells, in every channel: there is nothing in it to learn."""
+    spread = latents.mean.amax(dim=(1, 2)) - latents.mean.amin(dim=(1, 2))
+    return bool((spread <= FLAT).all())
+
+
+def _check(run: Run, broken: list[str], flat: list[str]) -> None:
+    """Name images whose latents are useless; nothing is replaced.
+
+    Raises:
+        RunError: Latents that are not finite.
+    """
+    if flat:
+        run.say(f"{len(flat)} images have the same latent everywhere (one colour?): {names(flat)} [W-LATENT-FLAT]", severity="warning")
+    if broken:
+        said = f"{len(broken)} of {len(run.data.images)} images have latents that are not finite: {names(broken)}"
+        hint = 'let the VAE compute in float32 (model.vae_dtype = "float32"), or take these images out; nothing was put in their place'
+        raise RunError(f"{said}\n    hint: {hint}").coded("E-LATENT-NONFINITE")
 
 
 def warn_of_long_captions(run: Run) -> None:
@@ -116,15 +146,18 @@ def warn_of_long_captions(run: Run) -> None:
 
 
 def draft_captions(run: Run) -> None:
-    """Let the captioner write the captions that are missing; drafts of an earlier start are kept as they were."""
+    """Let the captioner write the captions that are missing; drafts of an earlier start are kept as they were.
+
+    Raises:
+        SpecError: An image changed since it was planned.
+    """
     missing = [placed for placed in (*run.data.images, *run.data.heldout) if placed.sample.caption is None]
     if not missing or run.captioner is None:
         return
     known = {row["key"]: row for row in read_lines(run.folder / "drafts.jsonl")}
     for number, placed in enumerate(missing, 1):
         run.check_interrupt()
-        encoded = placed.sample.read()
-        sha256 = hashlib.sha256(encoded).hexdigest()
+        encoded, sha256 = read_planned(run, placed)
         row = known.get(placed.sample.key)
         if row is None or row["sha256"] != sha256:
             text = run.captioner.caption(decode(encoded), sample=placed.sample, style_tag=run.plan.spec.captions.style_tag)
@@ -145,12 +178,13 @@ def _thumbnail(run: Run, image: Image.Image, sha256: str) -> str:
     return name
 
 
-def _row(run: Run, placed: PlacedSample, encoded: bytes, *, heldout: bool, thumb: str) -> dict[str, Any]:
-    sample, place = placed.sample, asdict(placed.placement)
+def _row(run: Run, looked: Looked, *, thumb: str) -> dict[str, Any]:
+    sample, place = looked.placed.sample, asdict(looked.placed.placement)
     return {
         "key": sample.key,
-        "sha256": hashlib.sha256(encoded).hexdigest(),
-        "bytes": len(encoded),
+        "sha256": looked.sha256,
+        **looked.digests,
+        "bytes": looked.size,
         "width": sample.width,
         "height": sample.height,
         "bucket": [place["width"], place["height"]],
@@ -160,6 +194,6 @@ def _row(run: Run, placed: PlacedSample, encoded: bytes, *, heldout: bool, thumb
         "credits": sample.credits,
         "caption": sample.caption,
         "caption_state": "drafted" if sample.key in run.drafts else "found",
-        "heldout": heldout,
+        "heldout": looked.heldout,
         "thumb": thumb,
     }

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from loraspec import __version__
+from loraspec.cachefolder import cache_root
 from loraspec.contracts import Adapter, ModelFamily, Objective, Placement
 from loraspec.engine import commit, device
+from loraspec.engine.cache import Cache
 from loraspec.engine.events import Events
 from loraspec.engine.folder import Interrupts, RunFolder
 from loraspec.engine.store import read_tensors
@@ -53,7 +55,6 @@ class Run:
         self.placements: dict[str, Placement] = {placed.sample.key: placed.placement for placed in plan.data.images}
         self.manifest: list[dict[str, Any]] = []
         self.metrics: dict[str, float] = {}
-        self.cache_hits = 0
         self.stopped = ""
         self.step = 0
         self._pending: list[tuple[int, int, dict[str, Tensor], Any, float]] = []
@@ -146,6 +147,11 @@ class Run:
         self.lr_scheduler = self._scheduler_factory(self.optimizer, total_steps=self.total_steps)
         self.scaler = torch.amp.GradScaler(self.precision.device.type, enabled=self.precision.compute is torch.float16)
         commit.take_up(self)
+
+    @cached_property
+    def cache(self) -> Cache:
+        """Latents and embeddings of this and of other runs."""
+        return Cache(cache_root(), lambda text: self.say(text, severity="warning"))
 
     @cached_property
     def content(self) -> dict[str, str]:

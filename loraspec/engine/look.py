@@ -1,0 +1,129 @@
+"""The images of a run, each read once: what is hashed is what is decoded; done ahead by threads where the spec asks for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+from PIL import Image
+
+from loraspec.dataplan import PlacedSample
+from loraspec.engine.ahead import ahead
+from loraspec.engine.cache import Entry
+from loraspec.engine.device import facts
+from loraspec.errors import LoraspecError, Problem, RunError, SpecError
+from loraspec.images import decode
+from loraspec.recipes import Recipe, latent_common, latent_recipe
+
+if TYPE_CHECKING:
+    from loraspec.engine.run import Run
+
+THUMBNAILS = 24  # images that are decoded for their thumbnail even when their latents are known
+
+
+@frozen(eq=False)
+class Looked:
+    """One image, read once: what is hashed is what is decoded.
+
+    Attributes:
+        placed, heldout: The image, and whether it is never trained on.
+        sha256, size: Of its bytes.
+        recipe: What its latents are made of.
+        entry: Its latents as found in the cache, or None.
+        image: As the VAE sees it; None when nobody needs it.
+        digests: ``pixel_sha256`` (decoded, upright, RGB) and ``prepared_sha256`` (as the VAE sees it).
+    """
+
+    placed: PlacedSample
+    heldout: bool
+    sha256: str
+    size: int
+    recipe: Recipe
+    entry: Entry | None
+    image: Image.Image | None
+    digests: dict[str, str]
+
+
+def pixels_sha256(image: Image.Image) -> str:
+    """Return the sha256 (hex) of an image's mode, size and raw pixels, row by row."""
+    return hashlib.sha256(f"{image.mode} {image.width} x {image.height}\n".encode() + image.tobytes()).hexdigest()
+
+
+def prepared_pixels(placed: PlacedSample, image: Image.Image, transforms: list[Any]) -> Image.Image:
+    """Return a decoded image as the VAE sees it: transformed, resized to cover, cropped to its bucket."""
+    for transform in transforms:
+        image = transform(image, sample=placed.sample)
+    place = placed.placement
+    if image.size != place.resize:
+        image = image.resize(place.resize, Image.Resampling.LANCZOS, reducing_gap=None)
+    left, top = place.crop
+    return image.crop((left, top, left + place.width, top + place.height))
+
+
+class Images:
+    """The images of a run, looked at in order: read and hashed, found in the cache or decoded, by ``train.workers`` threads ahead."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._all = [(placed, False) for placed in run.data.images] + [(placed, True) for placed in run.data.heldout]
+        transforms = run.plan.many("image_transform")
+        self._common = latent_common(vae=run.family.content()["vae"], transforms=transforms, device=facts(run.precision))
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Looked | Problem]:
+        return ahead(self._look, range(len(self._all)), workers=self._run.plan.spec.train.workers)
+
+    def recipes(self) -> Iterator[Recipe]:
+        """Yield what the latents of all images are made of, as planned."""
+        for placed in self._run.data.images:
+            yield latent_recipe(self._common, image=self._run.plan.data.digest(placed.key), placement=placed.placement)
+
+    def _look(self, number: int) -> Looked | Problem:
+        run, (placed, heldout) = self._run, self._all[number]
+        key = placed.key
+        try:
+            encoded, sha256 = read_planned(run, placed)
+            recipe = latent_recipe(self._common, image=sha256, placement=placed.placement)
+            entry = None if heldout else run.cache.get(recipe, name=key)
+            image, digests = None, {}
+            if entry is None or number < THUMBNAILS:
+                decoded = decode(encoded)
+                image = prepared_pixels(placed, decoded, run.image_transforms)
+                digests = {"pixel_sha256": pixels_sha256(decoded), "prepared_sha256": pixels_sha256(image)}
+        except SpecError as changed:
+            return changed.problems[0]
+        except (OSError, ValueError) as error:
+            return Problem(key, f"cannot be read: {error}")
+        except MemoryError as error:
+            raise RunError(f"{key}: out of memory while it was decoded ({len(encoded):,} bytes)").coded("E-RUN-OOM") from error
+        except LoraspecError:
+            raise
+        except Exception as error:
+            raise RunError(f"{key}: an image transform failed: {type(error).__name__}: {error}") from error
+        if entry is not None:
+            known = {name: entry.facts[name] for name in ("pixel_sha256", "prepared_sha256")}
+            if digests and digests != known:  # the same recipe gives other pixels here: nothing that was made from them is used
+                run.cache.drop(recipe, name=f"{key} (decodes to other pixels now)")
+                entry = None
+            digests = digests or known
+        return Looked(placed, heldout, sha256, len(encoded), recipe, entry, image, digests)
+
+
+def read_planned(run: Run, placed: PlacedSample) -> tuple[bytes, str]:
+    """Return an image's bytes and their sha256.
+
+    Raises:
+        SpecError: The plan and the lock were made of other bytes.
+    """
+    encoded = placed.sample.read()
+    sha256 = hashlib.sha256(encoded).hexdigest()
+    planned = run.plan.data.digest(placed.key)
+    if sha256 != planned:
+        message = f"changed while the run was being prepared: sha256 {sha256[:12]}, planned with {planned[:12]}"
+        hint = "leave the images alone while a run reads them, and start it again"
+        raise SpecError([Problem(placed.key, message, hint, code="E-DATA-DRIFT")])
+    return encoded, sha256
