@@ -139,7 +139,7 @@ def architecture(place: Place, family: str) -> Architecture:
         other = "sdxl" if is_sdxl else "sd15"
         hint = f"write use = {other!r} in [model]" if other != family else "SDXL refiners and other variants are not supported"
         raise wrong_model(f"{place.text!r} is not a model of the family {family!r}", hint=hint)
-    if unet.get("in_channels", 4) != 4:
+    if unet.get("in_channels", 4) != unet.get("out_channels", 4):
         raise wrong_model(f"{place.text!r} is a model with {unet['in_channels']} input channels (inpainting has 9), not {WORDS[family]}")
     text = {part: part_config(folder, part, TEXT_KEYS) for part in standard.text}
     text = {part: standard_text_defaults() | config for part, config in text.items()}
