@@ -120,7 +120,7 @@ def embedding_recipe(common: Parts, tokens: bytes, shape: tuple[int, ...]) -> Re
 def computed_by(device: Mapping[str, Any]) -> dict[str, str | int]:
     """Return the parts that say which kernels computed: another torch, device or number of threads rounds differently."""
     name = str(device["name"])
-    kernels = [name, f"{device['threads']} threads"] if device["device"] == "cpu" else [name]
+    kernels = [name, f"threads {device['threads']}"] if device["device"] == "cpu" else [name]
     kernels += [f"{word} {device[word]}" for word in ("cuda", "cudnn") if device["device"] == "cuda" and device.get(word)]
     kernels += [words for field, words in (("allow_tf32", "TF32"), ("deterministic", "deterministic")) if device.get(field)]
     return {"torch": str(device["torch"]), "device": str(device["device"]), "kernels": ", ".join(kernels)}
@@ -132,8 +132,8 @@ def decoders() -> dict[str, str]:
     import PIL
     from PIL import features
 
-    libraries = {"libjpeg": "libjpeg_turbo" if features.check("libjpeg_turbo") else "jpg", "zlib": "zlib", "libwebp": "webp",
-                 "lcms": "littlecms2"}  # fmt: skip
+    turbo, ng = (name if features.check(name) else plain for name, plain in (("libjpeg_turbo", "jpg"), ("zlib_ng", "zlib")))
+    libraries = {"libjpeg": turbo, "zlib": ng, "libwebp": "webp", "lcms": "littlecms2"}
     return {"pillow": PIL.__version__, **{name: str(features.version(known) or "none") for name, known in libraries.items()}}
 
 

@@ -28,7 +28,7 @@ LAYERS = [
     {"dataplan", "choices", "gridplan", "header"},
     {"scan"},
     {"plan"},
-    {"forecast", "summary"},
+    {"forecast", "summary", "explain"},
     {"lock"},
     {"engine", "testing"},
     {"cli"},
