@@ -28,7 +28,7 @@ LAYERS = [
     {"dataplan", "choices", "gridplan", "header"},
     {"scan"},
     {"plan"},
-    {"forecast", "summary", "explain"},
+    {"changes", "explain", "forecast", "summary"},
     {"lock"},
     {"engine", "testing"},
     {"cli"},

@@ -7,17 +7,27 @@ from pathlib import Path
 import click
 
 from loraspec.cli.run import carry_out
-from loraspec.errors import Problem, SpecError
+from loraspec.errors import SpecError
 
 
 @click.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 def command(folder: Path) -> int:
-    """Continue a run that was stopped or killed; RUN is its folder, or "last"."""
+    """Continue a run that was stopped or killed; RUN is its folder, or "last".
+
+    Everything committed is compared with its digest first: what is damaged is kept aside in quarantine/, told, and trained again,
+    to the same bits. A spec that was edited meanwhile is refused with the difference, unless the edit decides no weights.
+    """
+    from loraspec.engine.interrupts import listening
+
+    with listening():
+        return _resume(newest() if str(folder) == "last" else folder)
+
+
+def _resume(folder: Path) -> int:
     from loraspec.engine.folder import RunFolder
     from loraspec.plan import resolve
 
-    folder = newest() if str(folder) == "last" else folder
     facts = RunFolder(folder).facts
     if not facts:
         raise SpecError(f"{folder} holds no run: there is no run.json")
@@ -25,14 +35,6 @@ def command(folder: Path) -> int:
     if not spec.is_file():
         raise SpecError(f"{folder}: its spec was {facts['spec']!r} as seen from there, and is gone; a copy is {folder / 'spec.toml'}")
     plan = resolve(Path(click.format_filename(_short(spec))), profiles=facts["profiles"], sets=facts["sets"])
-    if plan.spec_hash != facts["spec_hash"]:
-        raise SpecError([
-            Problem(
-                "",
-                f"{_short(spec)} changed since {folder} was started ({facts['spec_hash'][:12]}, now {plan.spec_hash[:12]})",
-                hint=f"compare it with {folder / 'spec.toml'}; `loraspec run {_short(spec)}` starts it anew, in its own folder",
-            )
-        ])
     return carry_out(plan, folder, {key: facts[key] for key in ("spec", "profiles", "sets")})
 
 

@@ -32,6 +32,13 @@ def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], output
     The same spec always has the same folder: a run that was stopped goes on, a run that is done is left alone.
     Exit code 3 when data, weights or a device are missing, 4 when a signal stopped the run (everything is saved).
     """
+    from loraspec.engine.interrupts import listening
+
+    with listening():  # a signal ends planning and hashing too
+        return _start(spec, profiles, sets, output, resume)
+
+
+def _start(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], output: Path | None, resume: str) -> int:
     from loraspec.plan import resolve
 
     plan = resolve(spec, profiles=profiles, sets=sets)
@@ -51,7 +58,7 @@ def carry_out(plan: Plan, folder: Path, command: dict[str, Any]) -> int:
     from loraspec.forecast import all_warnings
 
     facts = _facts(folder)
-    if facts.get("state") == "done":
+    if facts.get("state") == "done" and not _grows(plan, folder):
         return _done(plan, folder, facts)
     _look(plan)
     echo_problems(all_warnings(plan))
@@ -86,14 +93,26 @@ def _facts(folder: Path) -> dict[str, Any]:
     return RunFolder(folder).facts
 
 
+def _grows(plan: Plan, folder: Path) -> bool:
+    """Whether a finished run is asked for more: further epochs, another grid."""
+    from loraspec.changes import EXTENSION, IDENTITY, since_start
+
+    kinds = {change.kind for change in since_start(folder, plan) or ()}
+    return EXTENSION in kinds and IDENTITY not in kinds
+
+
 def _done(plan: Plan, folder: Path, facts: dict[str, Any]) -> int:
     """Say that a run is done, unless it is not the run that this spec asks for.
 
     Raises:
         SpecError: The folder holds the run of another spec, or of other images and captions.
     """
+    from loraspec.changes import IDENTITY, since_start
+
     hint = "give the spec another run.name, or another --output"
-    if facts.get("spec_hash") != plan.spec_hash:
+    changed = since_start(folder, plan)
+    other = facts.get("spec_hash") != plan.spec_hash if changed is None else any(change.kind == IDENTITY for change in changed)
+    if other:
         raise SpecError([Problem("", f"{folder} holds the finished run of another spec ({facts.get('name')})", hint)])
     with suppress(EnvironmentMissing, OSError, ValueError, KeyError):  # data that is gone is no reason to complain of what is done
         from loraspec.lock import data_of

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from loraspec import __version__
-from loraspec.engine import device
-from loraspec.engine.folder import LOCK, Interrupts, RunFolder, disk_told, held
+from loraspec.engine import device, disk
+from loraspec.engine.folder import STARTED, RunFolder, disk_told, held
+from loraspec.engine.interrupts import Now, listening
 from loraspec.engine.loop import train
 from loraspec.engine.prepare import prepare
 from loraspec.engine.run import Run
-from loraspec.engine.store import read_json
-from loraspec.errors import Problem, RunError, SpecError, Stopped
+from loraspec.engine.samework import identity, same_work
+from loraspec.engine.takeup import TakeUp
+from loraspec.errors import RunError, Stopped
+from loraspec.forecast import files_of
 from loraspec.lock import complete_lock, make_lock
 from loraspec.plan import Plan
 from loraspec.spec.resolved import resolved_toml
@@ -36,37 +39,71 @@ def execute(plan: Plan, *, folder: Path, command: dict[str, Any]) -> Run:
     """
     target = device.check_device(plan.spec.train, plan.model)
     precision = device.setup(plan.spec.train, target)
-    with disk_told(folder), held(folder), Interrupts() as interrupts:
+    with disk_told(folder), listening() as interrupts:
         files = RunFolder(folder)
-        lock = make_lock(plan)
-        _same_work(files, lock)
-        run = Run(plan, folder, precision=precision, interrupts=interrupts)
-        if not files.facts:
-            files.begin(
-                spec_text=plan.document.text,
-                resolved=resolved_toml(plan.resolved),
-                lock=lock,
-                facts={"loraspec": __version__, "spec_hash": plan.spec_hash, "name": plan.name, "started": _now(), **command},
-            )
-        files.note(state="running")
-        outcome = "failed"
-        try:
-            _phases(run, lock)
-            outcome = "done"
-        except Stopped as stop:
-            outcome = "stopped"
-            files.record("stopped", step=run.step, reason=str(stop))
-            raise
-        except BaseException as error:
-            with suppress(OSError):  # a full disk is told once, by the error itself
-                files.record("failed", step=run.step, error=f"{type(error).__name__}: {error}")
-            run.hooks.loraspec_on_error(run=run, error=error)
-            raise
-        finally:
-            with suppress(OSError) if outcome == "failed" else nullcontext():
-                files.note(state=outcome, step=run.step, peak_memory=device.peak_memory(target), ended=_now())
-            run.hooks.loraspec_after_run(run=run, outcome=outcome)
+        files.refuse_strangers(plan.document.text)
+        with held(folder):
+            run, lock = _opened(plan, files, command, precision=precision, interrupts=interrupts)
+            outcome = "failed"
+            try:
+                _obeyed(run, lock)
+                outcome = "done"
+            except Stopped as stop:
+                outcome = "stopped"
+                files.journal.write("stopped", step=run.step, signal=interrupts.reason)
+                files.record("stopped", step=run.step, reason=str(stop))
+                raise
+            except BaseException as error:
+                with suppress(OSError):  # a full disk is told once, by the error itself
+                    files.journal.write("failed", step=run.step, error=type(error).__name__, code=getattr(error, "code", ""))
+                    files.record("failed", step=run.step, error=f"{type(error).__name__}: {error}")
+                run.hooks.loraspec_on_error(run=run, error=error)
+                raise
+            finally:
+                interrupts.at_once = False  # what is left is short, and ought to be said
+                with suppress(OSError) if outcome == "failed" else nullcontext():
+                    weak = {"durability": "weak"} if disk.weak else {}
+                    files.note(state=outcome, step=run.step, peak_memory=device.peak_memory(target), ended=_now(), **weak)
+                run.hooks.loraspec_after_run(run=run, outcome=outcome)
+            files.journal.write("done", step=run.step, epochs=len(run.epochs_done))
     return run
+
+
+def _opened(plan: Plan, files: RunFolder, command: dict[str, Any], **given: Any) -> tuple[Run, dict[str, Any]]:
+    """Begin the run, or check and mend what an earlier start left; nothing is loaded yet."""
+    lock = make_lock(plan)
+    begun = bool(files.facts)
+    names = [Path(path).name for path, _ in files_of(plan)]
+    disk.probe(files.path, max([*names, "0" * 64 + ".png"], key=len))  # cells are named by their hash
+    told: list[str] = []
+    if begun:
+        taken = TakeUp(files, plan)
+        taken.records()
+        lock, notes = same_work(files, plan, lock, command)
+        taken.results()
+        told = [*taken.told, *notes]
+    run = Run(plan, files.path, **given)
+    if not begun:
+        facts = {"loraspec": __version__, "name": plan.name, "started": _now(), **identity(plan, lock), **command}
+        files.begin(spec_text=plan.document.text, resolved=resolved_toml(plan.resolved), lock=lock, facts=facts)
+        files.journal.write("started", **{name: files.facts[name] for name in STARTED})
+    files.note(state="running")
+    for text in told:
+        run.say(text, severity="warning")
+    return run, lock
+
+
+def _obeyed(run: Run, lock: dict[str, Any]) -> None:
+    """Carry the phases out; a signal that was obeyed at once ends them as one that was waited for.
+
+    Raises:
+        Stopped: A signal came.
+    """
+    try:
+        run.check_interrupt()
+        _phases(run, lock)
+    except Now:
+        run.check_interrupt()
 
 
 def _phases(run: Run, lock: dict[str, Any]) -> None:
@@ -85,14 +122,19 @@ def _phases(run: Run, lock: dict[str, Any]) -> None:
     run.files.write_lock(complete_lock(lock, **run.facts()))
     run.hooks.loraspec_after_prepare(run=run, manifest=run.manifest)
     since = timed("prepare", since)
+    run.interrupts.at_once = False  # from here on what was trained is saved first
     run.load_adapter()
     try:
+        run.check_interrupt()
         if run.step < run.total_steps or len(run.epochs_done) < run.plan.spec.train.epochs:
             train(run, latents)
     finally:
+        seconds["commit"] = round(seconds.get("commit", 0.0) + run.commit_seconds, 3)
         since = timed("train", since)
     if run.stopped:
         run.say(f"training ended after step {run.step}: {run.stopped}")
+    run.interrupts.at_once = True
+    run.check_interrupt()
     evaluate(run)
     timed("evaluate", since)
 
@@ -119,35 +161,6 @@ def evaluate(run: Run) -> None:
     if failed:
         kept = f"all {len(run.epochs_done)} epochs are committed and whole; `loraspec resume {run.folder}` judges them again"
         raise RunError("\n".join(failed) + f"\n    hint: {kept}").coded("E-RUN-EVALUATION")
-
-
-def _same_work(files: RunFolder, lock: dict[str, Any]) -> None:
-    """Refuse to go on in a folder whose spec or data were others.
-
-    Raises:
-        SpecError: Every difference, field by field.
-    """
-    if not (files.path / LOCK).is_file():
-        return
-    before = read_json(files.path / LOCK)
-    problems = [
-        Problem(path, f"the run was started with {old!r}, now it is {new!r}", hint="put it back, or give the spec another run.name")
-        for part in ("spec", "data")
-        for path, old, new in _differences(before.get(part), lock.get(part), part)
-    ]
-    if problems:
-        raise SpecError(problems)
-
-
-def _differences(old: Any, new: Any, path: str) -> list[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for key in sorted(old.keys() | new.keys()):
-            found += _differences(old.get(key), new.get(key), f"{path}.{key}")
-        return found
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [item for index, pair in enumerate(zip(old, new, strict=True)) for item in _differences(*pair, f"{path}[{index}]")]
-    return [] if old == new else [(path, old, new)]
 
 
 def _now() -> str:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import hashlib
 import os
+import platform
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from loraspec.engine.store import append_line, file_sha256, read_json, write_bytes, write_json
+from loraspec.engine import disk
+from loraspec.engine.interrupts import Interrupts
+from loraspec.engine.journal import JOURNAL, Journal, read
+from loraspec.engine.store import append_line, file_sha256, read_json, read_sealed, sealed, write_bytes, write_json
 from loraspec.errors import Problem, RunError, SpecError
 from loraspec.lock import lock_bytes
 
-SPEC, RESOLVED, LOCK, RUN = "spec.toml", "resolved.toml", "lock.json", "run.json"
+__all__ = ["Interrupts", "RunFolder", "disk_told", "held"]
+
+SPEC, RESOLVED, LOCK, RUN, HELD = "spec.toml", "resolved.toml", "lock.json", "run.json", ".held"
+LAYOUT = 1
+STARTED = ("spec", "profiles", "sets", "spec_hash", "data_sha256", "name", "layout", "headers")  # what the journal says of a start
 
 
 @contextmanager
@@ -23,17 +35,24 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         RunError: Another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".held", os.O_RDWR | os.O_CREAT, 0o644)
+    disk.make_folders(folder)
+    handle = os.open(folder / HELD, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise RunError(f"{folder}: another process (pid {holder}) is carrying this run out") from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
-        yield
+            holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
+            who = holder if holder.isprintable() and holder else "pid unknown"
+            hint = "wait for it, or stop it: kill -TERM and its pid"
+            raise RunError(
+                f"{folder}: another process ({who}) is carrying this run out; it holds {folder / HELD}\n    hint: {hint}"
+            ).coded("E-RUN-LOCKED") from error
+        started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        disk.overwrite(handle, f"pid {os.getpid()} on {platform.node()} since {started}".encode())
+        try:
+            yield
+        finally:
+            disk.overwrite(handle, b"")  # host and time are for those who wait, not for those who get the folder
     finally:
         os.close(handle)
 
@@ -49,8 +68,11 @@ def disk_told(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         said = error.strerror or (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if error.errno == errno.ENOSPC:
+            said += f" ({shutil.disk_usage(folder).free // 2**20} MiB are free there)"
         place = error.filename or folder
-        raise RunError(f"{place}: {said}\n    hint: mend it and start the run again: what it has saved is kept") from error
+        hint = "mend it and start the run again: what it has saved is kept"
+        raise RunError(f"{place}: {said}\n    hint: {hint}").coded("E-RUN-DISK") from error
 
 
 class RunFolder:
@@ -60,29 +82,85 @@ class RunFolder:
         self.path = path
         self.events = path / "events.jsonl"
         self.index_path = path / "epochs" / "index.json"
+        self.journal = Journal(path)
+
+    # -- run.json ------------------------------------------------------------------------------------------------------
 
     @property
     def facts(self) -> dict[str, Any]:
-        """``run.json``, or {} before the first start."""
-        return dict(read_json(self.path / RUN)) if (self.path / RUN).is_file() else {}
+        """``run.json``, or {} before the first start; when it is damaged or gone, what the journal says of the start.
+
+        Raises:
+            RunError: It was written by a newer loraspec, or it is damaged and there is no journal to mend it from.
+        """
+        path = self.path / RUN
+        try:
+            facts = self.saved_facts()
+        except RunError:
+            facts = self.told_facts()
+            if not facts:
+                raise
+        if not path.is_file():
+            facts = self.told_facts()
+        if int(facts.get("layout", 0)) > LAYOUT:
+            what = f"{self.path}: was written by a newer loraspec (layout {facts['layout']}, this one knows {LAYOUT})"
+            raise RunError(f"{what}\n    hint: pip install --upgrade loraspec").coded("E-RUN-VERSION")
+        return facts
+
+    def saved_facts(self) -> dict[str, Any]:
+        """``run.json`` as it is; {} when it is absent.
+
+        Raises:
+            RunError: It is not what was written.
+        """
+        path = self.path / RUN
+        if not path.is_file():
+            return {}
+        value = read_json(path)
+        if isinstance(value, dict) and not {"layout", "seal"} & value.keys():  # before there were seals
+            return value
+        try:
+            return read_sealed(path)
+        except RunError as error:
+            raise error.coded("E-RUN-LAYOUT") from error
+
+    def told_facts(self) -> dict[str, Any]:
+        """What the journal says of the start and of changes since, or {}."""
+        lines = read(self.path / JOURNAL).lines
+        told = {name: line[name] for line in lines if line["kind"] in ("started", "changed") for name in STARTED if name in line}
+        return {**told, "state": "unknown"} if told else {}
 
     def note(self, **changes: Any) -> None:
         """Change fields of ``run.json``."""
-        write_json(self.path / RUN, {**self.facts, **changes})
+        write_json(self.path / RUN, sealed({**self.facts, **changes}))
+
+    # -- events, index, epoch files ------------------------------------------------------------------------------------
 
     def record(self, kind: str, **fields: Any) -> None:
-        """Append a line to ``events.jsonl``."""
-        append_line(self.events, {"kind": kind, **fields})
+        """Append a line to ``events.jsonl``, which may lose its end when the machine stops: what must last is in the journal."""
+        append_line(self.events, {"kind": kind, **fields}, durable=False)
 
     @property
     def index(self) -> list[dict[str, Any]]:
-        """Committed epochs, oldest first; files that are gone or were changed are an error when they are used."""
-        return list(read_json(self.index_path)["epochs"]) if self.index_path.is_file() else []
+        """Committed epochs, oldest first; files that are gone or were changed are an error when they are used.
+
+        Raises:
+            RunError: The index is not what was written.
+        """
+        if not self.index_path.is_file():
+            return []
+        value = read_json(self.index_path)
+        if not isinstance(value, dict) or set(value) != {"epochs"}:
+            value = read_sealed(self.index_path)
+        return list(value["epochs"])
 
     def commit_index(self, entry: dict[str, Any]) -> None:
         """Add or replace an epoch's entry."""
-        others = [known for known in self.index if known["epoch"] != entry["epoch"]]
-        write_json(self.index_path, {"epochs": sorted([*others, entry], key=lambda known: int(known["epoch"]))})
+        self.write_index([*(known for known in self.index if known["epoch"] != entry["epoch"]), entry])
+
+    def write_index(self, entries: list[dict[str, Any]]) -> None:
+        """Replace the index."""
+        write_json(self.index_path, sealed({"layout": LAYOUT, "epochs": sorted(entries, key=lambda known: int(known["epoch"]))}))
 
     def epoch_file(self, epoch: int) -> Path:
         """Return the first file of a committed epoch, verified.
@@ -95,58 +173,61 @@ class RunFolder:
                 first = entry["files"][0]
                 path = self.path / "epochs" / str(first["path"])
                 if not path.is_file() or file_sha256(path) != first["sha256"]:
-                    raise RunError(f"{path}: differs from what epoch {epoch} committed")
+                    raise RunError(f"{path}: differs from what epoch {epoch} committed").coded("E-RUN-DAMAGED")
                 return path
         raise RunError(f"{self.path}: epoch {epoch} is not committed; there are {[e['epoch'] for e in self.index]}")
 
+    def header(self, epoch: int) -> dict[str, str]:
+        """What an epoch's weight file says of the spec: that of the start, from a raised ``train.epochs`` on that of the raise."""
+        said = [fields for fields in self.facts.get("headers", []) if fields["from"] <= epoch]
+        return {key: str(value) for key, value in said[-1].items() if key != "from"} if said else {}
+
+    # -- the start -----------------------------------------------------------------------------------------------------
+
     def write_lock(self, lock: dict[str, Any]) -> None:
-        """Write ``lock.json``."""
-        write_bytes(self.path / LOCK, lock_bytes(lock))
+        """Write ``lock.json``; ``run.json`` knows its digest first, and the old one until then."""
+        self._put(LOCK, lock_bytes(lock))
+
+    def write_spec(self, *, spec_text: str, resolved: str) -> None:
+        """Write ``spec.toml`` and ``resolved.toml``."""
+        self._put(SPEC, spec_text.encode())
+        self._put(RESOLVED, resolved.encode())
+
+    def _put(self, name: str, data: bytes) -> None:
+        if facts := self.facts:
+            known = facts.get("files", {})
+            old = [file_sha256(self.path / name)] if (self.path / name).is_file() else []
+            new = hashlib.sha256(data).hexdigest()
+            if not {*old, new} <= set(known.get(name, [])):
+                self.note(files={**known, name: sorted({*old, new})})
+            if old == [new]:
+                return
+        write_bytes(self.path / name, data)
+
+    def refuse_strangers(self, spec_text: str) -> None:
+        """Refuse a folder that holds something and is no run; a start of this spec that was cut off is none either.
+
+        Raises:
+            SpecError: A run replaces and removes what is in its way.
+        """
+        if not self.path.is_dir() or (self.path / RUN).exists() or (self.path / JOURNAL).exists():
+            return
+        there = sorted(path.name for path in self.path.iterdir() if not path.name.startswith("."))
+        others = [name for name in there if name not in (SPEC, RESOLVED, LOCK)]
+        if not others and there and not ((self.path / SPEC).is_file() and (self.path / SPEC).read_bytes() == spec_text.encode()):
+            others = there
+        if others:
+            named = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
+            message = f"{self.path} is not empty ({named}): a run needs a folder of its own"
+            raise SpecError([Problem("run.output", message, code="E-RUN-FOREIGN")])
 
     def begin(self, *, spec_text: str, resolved: str, lock: dict[str, Any], facts: dict[str, Any]) -> None:
         """Write what a fresh run starts from.
 
         Raises:
-            SpecError: The folder holds files of somebody else: a run replaces and removes what is in its way.
+            SpecError: The folder holds files of somebody else.
         """
-        own = (SPEC, RESOLVED, LOCK)  # a start that was cut off
-        others = sorted(path.name for path in self.path.iterdir() if path.name not in own and not path.name.startswith("."))
-        if others:
-            named = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
-            raise SpecError([Problem("run.output", f"{self.path} is not empty ({named}): a run needs a folder of its own")])
-        write_bytes(self.path / SPEC, spec_text.encode())
-        write_bytes(self.path / RESOLVED, resolved.encode())
-        self.write_lock(lock)
-        self.note(**facts)
-
-
-class Interrupts:
-    """Turns SIGINT, SIGTERM and SIGUSR1 into a request that every phase looks at between two items."""
-
-    def __init__(self) -> None:
-        self.reason = ""
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Interrupts:
-        import signal
-        import threading
-
-        if threading.current_thread() is threading.main_thread():
-            for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
-                number = getattr(signal, name, None)
-                if number is not None:
-                    self._before[number] = signal.signal(number, self._caught)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        import signal
-
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _caught(self, number: int, _: object) -> None:
-        import signal
-
-        if self.reason and number == signal.SIGINT:  # a second Ctrl-C: leave now, the last checkpoint is whole
-            raise KeyboardInterrupt
-        self.reason = signal.Signals(number).name
+        self.refuse_strangers(spec_text)
+        texts = {SPEC: spec_text.encode(), RESOLVED: resolved.encode(), LOCK: lock_bytes(lock)}
+        files = {name: [write_bytes(self.path / name, data)] for name, data in texts.items()}
+        write_json(self.path / RUN, sealed({**facts, "layout": LAYOUT, "files": files}))

@@ -16,7 +16,8 @@ from loraspec.contracts import Adapter, ModelFamily, Objective, Placement
 from loraspec.engine import commit, device
 from loraspec.engine.cache import Cache
 from loraspec.engine.events import Events
-from loraspec.engine.folder import Interrupts, RunFolder
+from loraspec.engine.folder import RunFolder
+from loraspec.engine.interrupts import Interrupts
 from loraspec.engine.store import read_tensors
 from loraspec.engine.watch import Row, Watch
 from loraspec.errors import Stopped
@@ -36,6 +37,8 @@ class Run:
         family, adapter, objective, optimizer, lr_scheduler: The stage objects.
         step: Optimizer steps done, 0 before the first.
         epoch_losses: Losses of the steps of this epoch that have been read from the device.
+        taken_up: Step and digest of the weights that this process started from, until the next epoch.
+        commit_seconds: Time spent on making things durable.
         manifest: Rows of ``manifest.jsonl`` once prepared.
         stopped: Why a callback ended training, or "".
     """
@@ -61,6 +64,8 @@ class Run:
         self._since = time.perf_counter()
         self.epoch_losses: list[float] = []
         self.watch = Watch(self)
+        self.taken_up: tuple[int, str] | None = None
+        self.commit_seconds = 0.0
         self._build()
 
     def _build(self) -> None:
@@ -212,8 +217,7 @@ class Run:
         self.metrics = {
             **dict(zip(names, table.mean(dim=0).tolist(), strict=True)),
             "lr": float(group["lr"]),
-            "d_lr": float(group.get("d", 1.0)) * float(group["lr"]),
-            **({"d": float(group["d"])} if "d" in group else {}),
+            **commit.step_size(self.optimizer),
             "images_per_second": sum(samples for _, samples, *_ in pending) / max(seconds, 1e-9),
             "epoch": float((self.step - 1) // self.data.steps_per_epoch + 1),
         }
@@ -233,17 +237,27 @@ class Run:
     def checkpoint(self) -> None:
         """Commit what resuming needs."""
         self.log()
+        since = time.perf_counter()
         path = commit.save(self)
+        self.files.journal.write("checkpoint", step=self.step, **commit.step_size(self.optimizer))
+        self.commit_seconds += time.perf_counter() - since
         self.hooks.loraspec_after_checkpoint(run=self, step=self.step, path=path)
         self._since = time.perf_counter()
 
     def commit_epoch(self, epoch: int) -> None:
-        """Write the epoch's files, then the index, then the checkpoint: an epoch that is announced is whole."""
+        """Commit the epoch's files, their index and the checkpoint, then announce it: an epoch that is announced is whole."""
         self.log()
+        since = time.perf_counter()
+        new = epoch not in self.epochs_done
         entry = commit.commit_epoch(self, epoch)
-        self.epoch_losses = []
+        self.commit_seconds += time.perf_counter() - since
         self.checkpoint()
+        self.epoch_losses = []
+        since = time.perf_counter()
+        if new:
+            self.files.journal.write("epoch", **entry)
         self.record("epoch", **{key: value for key, value in entry.items() if key != "files"})
+        self.commit_seconds += time.perf_counter() - since
 
     # -- after training ------------------------------------------------------------------------------------------------
 

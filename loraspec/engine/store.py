@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from loraspec.engine.disk import append, write_file
 from loraspec.errors import RunError
 from loraspec.weights import WeightsError, header_bytes, read_header
 
@@ -19,36 +19,10 @@ DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }
+SEAL = "seal"
+Writer = Callable[..., str]
+write_bytes = write_file  # the name that plugins know
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_bytes(path: Path, *chunks: bytes | memoryview) -> str:
-    """Write a file atomically and durably; return its sha256 (hex)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
-    digest = hashlib.sha256()
-    try:
-        with staged.open("wb") as out:
-            for chunk in chunks:
-                digest.update(chunk)
-                out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
-        staged.replace(path)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-    return digest.hexdigest()
 
 
 def json_bytes(value: Any) -> bytes:
@@ -56,9 +30,27 @@ def json_bytes(value: Any) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def write_json(path: Path, value: Any) -> str:
+def write_json(path: Path, value: Any, *, write: Writer = write_file) -> str:
     """Write canonical JSON atomically; return its sha256."""
-    return write_bytes(path, json_bytes(value))
+    return write(path, json_bytes(value))
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table with its own sha256 under ``seal``."""
+    return {**value, SEAL: hashlib.sha256(json_bytes(value)).hexdigest()}
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read a table that was written sealed, without its seal; one flipped bit anywhere in the file is seen.
+
+    Raises:
+        RunError: The file is absent, or is not byte for byte what was written.
+    """
+    value = read_json(path)
+    own = {key: inner for key, inner in value.items() if key != SEAL} if isinstance(value, dict) else {}
+    if not own or json_bytes(sealed(own)) != path.read_bytes():
+        raise RunError(f"{path}: is not what was written: it was edited or damaged")
+    return own
 
 
 def read_json(path: Path) -> Any:
@@ -69,7 +61,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: cannot be read as JSON: {error}") from error
 
 
@@ -78,11 +70,16 @@ def _raw(tensor: Tensor) -> memoryview:
     return flat.view(torch.uint8).numpy().data
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """Write a safetensors file whose bytes depend on its content alone; return its sha256."""
+def tensor_chunks(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> list[bytes | memoryview]:
+    """Return the bytes of a safetensors file, in pieces; they depend on its content alone."""
     ordered = dict(sorted(tensors.items()))
     shapes = {key: (NAMES[tensor.dtype], tuple(tensor.shape)) for key, tensor in ordered.items()}
-    return write_bytes(path, header_bytes(shapes, metadata), *(_raw(tensor) for tensor in ordered.values()))
+    return [header_bytes(shapes, metadata), *(_raw(tensor) for tensor in ordered.values())]
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, write: Writer = write_file) -> str:
+    """Write a safetensors file; return its sha256."""
+    return write(path, *tensor_chunks(tensors, metadata))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -116,16 +113,19 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def append_line(path: Path, value: Mapping[str, Any]) -> None:
-    """Append one JSON line in one write."""
-    line = json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
-    with path.open("ab") as out:
-        out.write(line.encode())
+def append_line(path: Path, value: Mapping[str, Any], *, durable: bool = True) -> None:
+    """Append one JSON line."""
+    append(path, line_bytes(value), durable=durable)
+
+
+def line_bytes(value: Mapping[str, Any]) -> bytes:
+    """Return one JSON line."""
+    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode(errors="replace")
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write a JSON Lines file atomically."""
-    write_bytes(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode())
+    write_file(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

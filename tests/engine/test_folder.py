@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from functools import partial
 import pytest
 
 from loraspec.engine.folder import Interrupts, RunFolder, disk_told, held
-from loraspec.engine.store import write_bytes
+from loraspec.engine.store import sealed, write_bytes, write_json
 from loraspec.errors import RunError, SpecError
 
 
@@ -23,12 +24,15 @@ def test_held_tells_who_holds_it(tmp_path):
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "in\n"
 
-    with pytest.raises(RunError, match=f"pid {child.pid}"), held(tmp_path):
+    with pytest.raises(RunError, match=f"pid {child.pid} on .* since 20") as told, held(tmp_path):
         pass
+    assert told.value.code == "E-RUN-LOCKED"
+    assert str(tmp_path / ".held") in str(told.value)
     child.kill()
     child.wait()
     with held(tmp_path):
-        assert (tmp_path / ".held").read_text() == str(os.getpid())
+        assert f"pid {os.getpid()} on" in (tmp_path / ".held").read_text()
+    assert (tmp_path / ".held").read_text() == ""
 
 
 def test_epoch_file_is_checked_against_the_index(tmp_path):
@@ -69,22 +73,61 @@ def test_interrupts_turn_a_signal_into_a_request():
 
 def test_disk_errors_say_where(tmp_path):
     """What the disk refuses becomes one line with the place and the way on; other errors pass."""
-    with pytest.raises(RunError, match=r"tensors: No space left on device\n    hint: .*what it has saved is kept"), disk_told(tmp_path):
+    words = r"tensors: No space left on device \(\d+ MiB are free there\)\n    hint: .*what it has saved is kept"
+    with pytest.raises(RunError, match=words), disk_told(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "tensors"))
     with pytest.raises(ValueError, match="other"), disk_told(tmp_path):
         raise ValueError("other")
 
 
 def test_begin_refuses_a_folder_with_other_files(tmp_path):
-    """A run would remove what is in its way; what a start that was cut off left is no obstacle."""
+    """A run would remove what is in its way; what a start of the same spec that was cut off left is no obstacle."""
     files = RunFolder(tmp_path / "run")
-    begin = partial(files.begin, spec_text="", resolved="", lock={}, facts={})
-    (tmp_path / "run" / "state").mkdir(parents=True)
-    with pytest.raises(SpecError, match=r"is not empty \(state\)"):
-        begin()
+    begin = partial(files.begin, spec_text="seed = 1", resolved="", lock={}, facts={"name": "x"})
+    for foreign in ("photo.jpg", "lock.json", "spec.toml"):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / foreign).write_text("mine")
+        with pytest.raises(SpecError, match=rf"is not empty \({foreign}\).*E-RUN-FOREIGN"):
+            begin()
+        assert [path.read_text() for path in (tmp_path / "run").iterdir()] == ["mine"]
+        shutil.rmtree(tmp_path / "run")
 
-    (tmp_path / "run" / "state").rmdir()
+    (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".held").touch()
-    (tmp_path / "run" / "lock.json").touch()
+    (tmp_path / "run" / "spec.toml").write_text("seed = 1")
     begin()
-    assert files.facts == {}
+    assert files.facts["name"] == "x"
+
+
+def test_facts_refuse_a_flipped_bit_and_come_back_from_the_journal(tmp_path):
+    """``run.json`` is sealed; what the journal says of the start stands in for it."""
+    files = RunFolder(tmp_path)
+    files.begin(spec_text="", resolved="", lock={}, facts={"name": "x", "spec_hash": "1", "seconds": {"train": 1.5}})
+    path = tmp_path / "run.json"
+    path.write_text(path.read_text().replace("1.5", "1.7"))
+    with pytest.raises(RunError, match="is not what was written"):
+        _ = files.facts
+
+    files.journal.write("started", name="x", spec_hash="1", layout=1)
+    assert files.facts == {"name": "x", "spec_hash": "1", "layout": 1, "state": "unknown"}
+
+
+def test_facts_refuse_a_newer_layout(tmp_path):
+    """A folder from a later loraspec is left alone."""
+    write_json(tmp_path / "run.json", sealed({"layout": 99}))
+
+    with pytest.raises(RunError, match="newer loraspec") as told:
+        _ = RunFolder(tmp_path).facts
+    assert told.value.code == "E-RUN-VERSION"
+
+
+def test_index_refuses_a_flipped_bit(tmp_path):
+    """A digit of a loss is enough; an index from before there were seals is read."""
+    files = RunFolder(tmp_path)
+    files.commit_index({"epoch": 1, "loss": 0.125})
+    files.index_path.write_text(files.index_path.read_text().replace("0.125", "0.126"))
+    with pytest.raises(RunError, match="is not what was written"):
+        _ = files.index
+
+    write_json(files.index_path, {"epochs": [{"epoch": 1}]})
+    assert files.index == [{"epoch": 1}]

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from loraspec.engine import journal
 from loraspec.engine.store import read_tensors
 from loraspec.errors import EXIT_STOPPED
 from loraspec.testing import TINY_SPEC
@@ -86,7 +87,7 @@ def test_run_leaves_what_the_design_says(run_spec):
     facts = json.loads((folder / "run.json").read_text())
     assert facts["state"] == "done"
     assert facts["peak_memory"]["host"] > 0
-    assert set(facts["seconds"]) == {"load", "prepare", "train", "evaluate"}
+    assert set(facts["seconds"]) == {"load", "prepare", "train", "commit", "evaluate"}
     assert set(outcome.lock["run"]["base"]) == {"vae", "text_encoders", "denoiser"}
 
 
@@ -180,7 +181,53 @@ def test_changed_spec_is_not_resumed(run_spec, spec_with_stopper, loraspec_cli):
     stopped = run_spec(path)
     path.write_text(path.read_text().replace("repeats = 2", "repeats = 3"))
 
-    loraspec_cli("resume", stopped.folder).assert_failed(2, "changed since")
+    before = weights(stopped.folder)
+    loraspec_cli("resume", stopped.folder).assert_failed(2, "data.repeats  the run was started with 2, now it is 3  [E-RUN-IDENTITY]")
+    assert weights(stopped.folder) == before
+    assert not (stopped.folder / "quarantine").exists()
+
+
+def test_comfort_keys_may_be_edited(run_spec, spec_with_stopper, loraspec_cli, monkeypatch):
+    """What decides no weights is told, and the files are those of the run that was not edited."""
+    path = spec_with_stopper(5, "signal")
+    stopped = run_spec(path)
+    path.write_text(path.read_text().replace("[train]", "[train]\nlog_every = 1\ncheckpoint_every = 1"))
+    monkeypatch.setenv("LORASPEC_TEST_GO_ON", "1")
+    resumed = loraspec_cli("resume", stopped.folder)
+
+    resumed.assert_success()
+    assert "train.log_every was 10 and is now 1: it decides no weights" in resumed.err + resumed.out
+    edited = weights(stopped.folder)
+    stopped.folder.rename(stopped.folder.with_name("edited"))
+    path.write_text(path.read_text().replace("\nlog_every = 1\ncheckpoint_every = 1", ""))
+    assert edited == weights(run_spec(path).folder)
+
+
+def test_epochs_may_be_added_to_a_finished_run(run_spec, spec_file, loraspec_cli):
+    """The committed files stay, the new ones hold the tensors of a run that had so many from the start; the journal says so."""
+    path = spec_file(TINY_SPEC)
+    short = run_spec(path)
+    before = weights(short.folder)
+    path.write_text(path.read_text().replace("epochs = 2", "epochs = 3"))
+    loraspec_cli("resume", short.folder).assert_success()
+    longer = run_spec(path, folder="longer")
+
+    after = weights(short.folder)
+    assert {name: after[name] for name in before} == before
+    assert after["tiny-000003.safetensors"] == weights(longer.folder)["tiny-000003.safetensors"]
+    changed = [line for line in journal.read(short.folder / "journal.jsonl").lines if line["kind"] == "changed"]
+    assert [(row["path"], row["old"], row["new"]) for row in changed[0]["changes"]] == [("train.epochs", 2, 3)]
+    loraspec_cli("resume", short.folder).assert_success()
+
+
+def test_epochs_are_not_added_when_the_lr_scheduler_spreads_over_them(run_spec, spec_file, loraspec_cli):
+    """A cosine over 3 epochs is another one than over 2; and no epoch is taken away."""
+    path = spec_file(TINY_SPEC + '\n[lr_scheduler]\nuse = "cosine"\n')
+    short = run_spec(path)
+    path.write_text(path.read_text().replace("epochs = 2", "epochs = 3"))
+    loraspec_cli("resume", short.folder).assert_failed(2, "finished run of another spec")
+    (short.folder / "run.json").unlink()
+    loraspec_cli("resume", short.folder).assert_failed(2, "only a constant one without warm-up takes more epochs")
 
 
 def test_text_encoders_are_not_called_between_steps(run_spec, tmp_path):

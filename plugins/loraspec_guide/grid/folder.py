@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -107,17 +106,6 @@ def weight_words(weight: Any) -> str:
     """Return a weight as people write it: ``0.8``, ``1.0``."""
     text = f"{weight:g}" if number(weight) else str(weight)
     return text if "." in text or "e" in text or not number(weight) else f"{text}.0"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is whole or absent (the engine's writer would bring torch along)."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        staged.write_bytes(content)
-        staged.replace(path)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
 
 
 def contact_weight(weights: Sequence[float]) -> float:

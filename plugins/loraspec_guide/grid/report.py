@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from loraspec.engine.disk import write_file
 from loraspec_guide.grid.charts import Chart, label, svg
 from loraspec_guide.grid.folder import (
     CELL,
@@ -27,7 +28,6 @@ from loraspec_guide.grid.folder import (
     number,
     read_folder,
     weight_words,
-    write_whole,
 )
 from loraspec_guide.grid.provenance import provenance
 
@@ -68,7 +68,7 @@ def report(folder: Path) -> Path:
         resolved=data.resolved,
     )
     path = folder / "report.html"
-    write_whole(path, page.encode())
+    write_file(path, page.encode())
     return path
 
 
