@@ -127,7 +127,8 @@ def _check(run: Run, broken: list[str], flat: list[str]) -> None:
         RunError: Latents that are not finite.
     """
     if flat:
-        run.say(f"{len(flat)} images have the same latent everywhere (one colour?): {names(flat)} [W-LATENT-FLAT]", severity="warning")
+        what = "image has" if len(flat) == 1 else "images have"
+        run.say(f"{len(flat)} {what} the same latent everywhere (one colour?): {names(flat)} [W-LATENT-FLAT]", severity="warning")
     if broken:
         said = f"{len(broken)} of {len(run.data.images)} images have latents that are not finite: {names(broken)}"
         hint = 'let the VAE compute in float32 (model.vae_dtype = "float32"), or take these images out; nothing was put in their place'

@@ -112,7 +112,7 @@ def test_flat_latents_name_their_image(run_spec, painted_spec, paint, told, valu
     for folder in ("cold", "warm"):
         outcome = run_spec(painted_spec, folder=folder)
         outcome.assert_success()
-        assert "1 images have the same latent everywhere (one colour?): 1.png [W-LATENT-FLAT]" in told(outcome)
+        assert "1 image has the same latent everywhere (one colour?): 1.png [W-LATENT-FLAT]" in told(outcome)
 
 
 def test_out_of_memory_in_the_vae_says_what_was_done(run_spec, painted_spec, monkeypatch, cache_counts):
@@ -165,3 +165,19 @@ def loraspec_register_image_transform():
     painted_spec.write_text(text + '\n[[data.transforms]]\nuse = "broken"\n')
 
     run_spec(painted_spec, "--set", "train.workers=2").assert_failed(1, "2.png: an image transform failed: KeyError: 'colour'")
+
+
+def test_image_that_decodes_to_other_pixels_is_encoded_again(run_spec, painted_spec, monkeypatch, cache_counts, told):
+    """Should a decoder change without saying so, it is noticed where pixels are looked at, and told."""
+    run_spec(painted_spec, folder="before").assert_success()
+    from PIL import ImageOps
+
+    from loraspec.engine import look
+
+    whole = look.decode
+    monkeypatch.setattr(look, "decode", lambda data: ImageOps.invert(whole(data)))
+    outcome = run_spec(painted_spec, folder="after")
+
+    assert cache_counts(outcome)["latents"] == (0, 4)
+    assert "0.png (decodes to other pixels now)" in told(outcome)
+    assert cache_counts(run_spec(painted_spec, folder="again"))["latents"] == (4, 0)
