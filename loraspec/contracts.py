@@ -86,7 +86,7 @@ class DataSource(Protocol):
 
 @runtime_checkable
 class ImageTransform(Protocol):
-    """Changes a decoded image before it is placed in a bucket; deterministic, so that latents can be cached."""
+    """Changes a decoded image before it is placed in a bucket; deterministic, so that latents can be cached; called by several threads."""
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Return the size, px, that an image of this size will have."""

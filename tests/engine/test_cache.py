@@ -434,6 +434,25 @@ def test_exactly_what_changed_is_made_again(run_spec, painted_spec, paint, cache
     assert cache_counts(run_spec(painted_spec, folder="after")) == {"latents": of_latents, "embeddings": of_embeddings}
 
 
+def test_run_with_a_full_cache_keeps_what_it_needs(run_spec, painted_spec, paint, cache_counts, told, monkeypatch):
+    """Room is made from what an earlier run left; latents and the prompts of every epoch of this run stay, and the cap holds."""
+    painted_spec.write_text(painted_spec.read_text() + '\n[[captions.transforms]]\nuse = "shuffle"\n')
+    run_spec(painted_spec, folder="earlier").assert_success()
+    cap = sum(file.size for file in files(cache_root())) + 1500
+    monkeypatch.setenv("LORASPEC_CACHE_MAX", str(cap))
+    for number in range(4):
+        paint(number, seed=number + 50)
+    first = cache_counts(run_spec(painted_spec, folder="first"))
+    assert first["latents"] == (0, 4)
+    assert first["embeddings"][1] == 0
+    assert sum(file.size for file in files(cache_root())) <= cap
+
+    again = run_spec(painted_spec, folder="again")
+    assert cache_counts(again)["latents"] == (4, 0)
+    assert cache_counts(again)["embeddings"][1] == 0
+    assert "W-CACHE" not in told(again)
+
+
 @pytest.mark.slow
 def test_four_runs_at_once_train_as_one_alone(run_spec, painted_spec, tmp_path):
     """Four processes with one empty cache: the epoch files of a run alone, and nothing damaged."""
