@@ -62,6 +62,12 @@ class LoraspecError(Exception):
     exit_code = EXIT_FOUND
     code = ""
 
+    @property
+    def told(self) -> str:
+        """The message with the code behind its first line, as a person reads it."""
+        first, line, rest = str(self).partition("\n")
+        return first + (f"  [{self.code}]" if self.code else "") + line + rest
+
     def coded(self, code: str) -> Self:
         """Return this error with a stable code: ``raise RunError("...").coded("E-RUN-LOCKED")``."""
         self.code = code

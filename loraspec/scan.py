@@ -16,6 +16,8 @@ from loraspec.values import Sample
 if TYPE_CHECKING:
     from loraspec.plan import Plan
 
+MOST_ASPECT = 10
+MOST_NAMED = 50  # images without a caption
 SHOWN = 8  # names in one message; the rest is counted
 
 
@@ -42,18 +44,25 @@ def gather(plan: Plan) -> DataPlan:
     found, problems = _scan(plan)
     placed: list[PlacedSample] = []
     for source, sample in found:
+        long, short = max(sample.width, sample.height), min(sample.width, sample.height)
+        if long > MOST_ASPECT * short:
+            message = f"{sample.width} x {sample.height} px is more than {MOST_ASPECT} times as long as wide"
+            problem = Problem(sample.key, message, "cut out the part that you mean", code="E-IMG-ASPECT")
+            problems.append(plan.placed(problem, f"data.sources[{source}]"))
+            continue
         try:
             placed.append(_place(plan, source, sample))
         except TooSmallError as error:
             hint = "take it out, find a larger one, or set data.buckets.upscale = true"
-            problems.append(plan.placed(Problem(sample.key, str(error), hint), f"data.sources[{source}]"))
+            problems.append(plan.placed(Problem(sample.key, str(error), hint, code="E-IMG-SMALL"), f"data.sources[{source}]"))
     placed.sort(key=lambda item: item.key)
     if not found and not any(problem.severity == "error" for problem in problems):
-        problems.append(plan.placed(Problem("data.sources", "the sources hold no image")))
+        problems.append(plan.placed(Problem("data.sources", "the sources hold no image", code="E-DATA-EMPTY")))
     problems += _captions_missing(plan, found)
     count = plan.spec.grid.heldout
     if found and count >= len(placed):
-        problems.append(plan.placed(Problem("grid.heldout", f"{count} of {len(placed)} images held out leaves none to train on")))
+        message = f"{count} of {len(placed)} images held out leaves none to train on"
+        problems.append(plan.placed(Problem("grid.heldout", message, code="E-DATA-HELDOUT")))
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise SpecError(errors)
@@ -71,6 +80,11 @@ def gather(plan: Plan) -> DataPlan:
         accumulation=train.gradient_accumulation_steps,
     )
     return evolve(data, problems=tuple(problems + _warnings(plan, data)))
+
+
+def growth(item: PlacedSample) -> float:
+    """Return by how much an image is enlarged to cover its bucket."""
+    return max(item.placement.resize) / max(item.placement.original)
 
 
 def _scan(plan: Plan) -> tuple[list[tuple[int, Sample]], list[Problem]]:
@@ -93,11 +107,13 @@ def _scan(plan: Plan) -> tuple[list[tuple[int, Sample]], list[Problem]]:
             path = prefix + problem.path if problem.path else where
             problems.append(plan.placed(evolve(problem, path=path), where))
     if missing:
-        raise EnvironmentMissing("\n".join(str(error) for error in missing))
+        first, *others = missing
+        raise EnvironmentMissing("\n".join([str(first), *(error.told for error in others)])).coded(first.code)
     seen: dict[str, int] = {}
     for number, sample in found:
         if sample.key in seen:
-            problems.append(plan.placed(Problem(sample.key, "a data source gives two images this name"), f"data.sources[{number}]"))
+            problem = Problem(sample.key, "a data source gives two images this name", code="E-DATA-COLLIDE")
+            problems.append(plan.placed(problem, f"data.sources[{number}]"))
         seen[sample.key] = number
     return found, problems
 
@@ -119,10 +135,11 @@ def _captions_missing(plan: Plan, found: list[tuple[int, Sample]]) -> list[Probl
         none = [sample.key for sample in own if sample.caption is None]
         if none and plan.one("captioner") is None:
             hint = "write a caption for each, or choose a captioner: [captions.captioner]"
-            message = f"{len(none)} of {len(own)} images without a caption: {names(none, len(none))}"
-            problems.append(plan.placed(Problem(where, message, hint)))
+            message = f"{len(none)} of {len(own)} images without a caption: {names(none, MOST_NAMED)}"
+            problems.append(plan.placed(Problem(where, message, hint, code="E-CAP-MISSING")))
         empty = [sample.key for sample in own if sample.caption is not None and not sample.caption.strip()]
-        problems += [plan.placed(Problem(key, "its caption is empty", "describe the picture"), where) for key in empty]
+        said = ("its caption is empty", "describe the picture")
+        problems += [plan.placed(Problem(key, *said, code="E-CAP-EMPTY"), where) for key in empty]
     return problems
 
 
@@ -130,42 +147,51 @@ def _warnings(plan: Plan, data: DataPlan) -> list[Problem]:
     """Say what may be meant, and is worth a look."""
     found: list[Problem] = []
 
-    def warn(path: str, message: str, hint: str = "") -> None:
-        found.append(plan.placed(Problem(path, message, hint, severity="warning")))
+    def warn(path: str, code: str, message: str, hint: str = "") -> None:
+        found.append(plan.placed(Problem(path, message, hint, severity="warning", code=code)))
 
     expect, captions = plan.spec.data.expect, plan.spec.captions
     every = (*data.images, *data.heldout)
     if not expect.images[0] <= len(every) <= expect.images[1]:
-        warn("data.expect.images", f"{len(every)} images; the recipe expects {expect.images[0]} to {expect.images[1]}")
+        warn("data.expect.images", "W-DATA-COUNT", f"{len(every)} images; the recipe expects {expect.images[0]} to {expect.images[1]}")
     small = [item.key for item in every if min(item.sample.width, item.sample.height) < expect.min_side]
     if small:
-        warn("data.expect.min_side", f"{len(small)} images have a side below {expect.min_side} px: {names(small)}")
+        warn("data.expect.min_side", "W-IMG-SMALL", f"{len(small)} images have a side below {expect.min_side} px: {names(small)}")
     least = plan.spec.data.buckets.min
     tiny = [item.key for item in every if min(item.bucket) < least]
     if tiny:
         hint = "find larger ones, or set data.buckets.upscale = true"
-        warn("data.buckets.min", f"{len(tiny)} images are too small for their bucket and get one below {least} px: {names(tiny)}", hint)
+        message = f"{len(tiny)} images are too small for their bucket and get one below {least} px: {names(tiny)}"
+        warn("data.buckets.min", "W-IMG-SMALL", message, hint)
+    grown = {item.key: growth(item) for item in every if growth(item) > 1.05}
+    if grown:
+        factors = [f"{key} ({factor:.1f} times)" for key, factor in grown.items()]
+        hint = "they will look soft: find larger ones"
+        warn("data.buckets.upscale", "W-IMG-UPSCALE", f"{len(grown)} images are enlarged: {names(factors)}", hint)
     tag = {part.casefold() for part in split(captions.style_tag, captions.separator) if part}
     with_caption = [item for item in every if item.sample.caption is not None]
     settled = {item.key: data.pipeline.settled(item.sample) for item in with_caption}
     lacking = [key for key, parts in settled.items() if not tag <= {part.casefold() for part in parts}]
     if tag and lacking:
         hint = f'add it to them, or to all: [[captions.transforms]] use = "ensure", descriptors = ["{captions.style_tag}"]'
-        warn("captions.style_tag", f"{len(lacking)} captions lack the style tag {captions.style_tag!r}: {names(lacking)}", hint)
+        message = f"{len(lacking)} of {len(settled)} captions lack the style tag {captions.style_tag!r}: {names(lacking)}"
+        warn("captions.style_tag", "W-CAP-TRIGGER", message, hint)
     prefix = captions.first_prefix.casefold()
     other = [key for key, parts in settled.items() if not (parts[0] if parts else "").casefold().startswith(prefix)]
     if other:
-        warn("captions.first_prefix", f"{len(other)} captions do not start with {captions.first_prefix!r}: {names(other)}")
+        warn("captions.first_prefix", "W-CAP-PREFIX", f"{len(other)} captions do not start with {captions.first_prefix!r}: {names(other)}")
     short = [bucket for bucket in data.buckets if len(bucket.images) * data.repeats < data.visits_per_step]
     if short:
         sizes = ", ".join(f"{bucket.width} x {bucket.height}" for bucket in short)
-        warn("train.batch_size", f"buckets that never fill a step of {data.visits_per_step}: {sizes}; their steps are smaller")
+        message = f"buckets that never fill a step of {data.visits_per_step}: {sizes}; their steps are smaller"
+        warn("train.batch_size", "W-BUCKET", message)
     for number, stage in enumerate(plan.many("data_source")):
         if hasattr(stage.options, "rights"):
             continue  # said when the spec was checked
         silent = [item.key for item in every if item.source == number and not item.sample.rights]
         if silent:
-            warn(f"data.sources[{number}]", f"{len(silent)} images without declared rights: {names(silent)}")
+            warn(f"data.sources[{number}]", "W-DATA-RIGHTS", f"{len(silent)} images without declared rights: {names(silent)}")
     if data.undrafted:
-        warn("captions.captioner", f"{len(data.undrafted)} captions will be drafted when the run starts; caption counts leave them out")
+        message = f"{len(data.undrafted)} captions will be drafted when the run starts; caption counts leave them out"
+        warn("captions.captioner", "W-CAP-DRAFT", message)
     return found

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import stat
-import unicodedata
-from collections import defaultdict
+import hashlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from loraspec import Problem
-from loraspec.captions import flatten
-from loraspec.errors import EnvironmentMissing, closest
-from loraspec.images import ImageError, check
+from loraspec.errors import EnvironmentMissing, RunError, closest
+from loraspec.images import ImageError, ImageFacts, check
+from loraspec.textfile import TooLargeError, read_plain
 from loraspec.values import Context, Sample, Scan
+from loraspec_guide.data.captionfile import Caption, read_caption
+from loraspec_guide.data.remarks import SHOWN, Remarks
+from loraspec_guide.data.walk import Walk, clashes, stem
 
 if TYPE_CHECKING:
     from loraspec_guide.data.registry import FolderOptions
 
-MAX_CAPTION = 64 * 1024  # bytes
 MAX_IMAGE = 256 * 1024 * 1024  # bytes
-MAX_DEPTH = 16  # folders below the one that is named
-SKIPPED_FOLDERS = ("__MACOSX",)
+_NAMES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_OTHER_IMAGES = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".svg", ".psd", ".eps", ".jp2", ".dng", ".cr2", ".nef")
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 
 
 @frozen(eq=False)
@@ -41,155 +42,180 @@ class Folder:
         Raises:
             EnvironmentMissing: The folder is not there.
         """
-        options = self.options
-        root = context.path(options.path)
+        root = context.path(self.options.path)
         if not root.is_dir():
             raise self._missing(root)
-        walk = _Walk(root, options.recursive)
-        files = sorted(walk.files())
-        problems = walk.problems
-        endings = tuple(extension.lower() for extension in options.extensions)
-        images = [key for key in files if key.lower().endswith(endings)]
-        problems += _clashes(images)
-        samples = []
-        for key in images:
-            path = root / key
-            caption_path = path.with_suffix(options.caption_extension)
-            found, wrong = _caption(key, caption_path, root)
-            problems += wrong
-            try:
-                size = check(_read(path, MAX_IMAGE))
-            except (ImageError, OSError) as error:
-                message = error.message if isinstance(error, ImageError) else f"cannot be read: {error.strerror or error}"
-                problems.append(Problem(key, message, getattr(error, "hint", "")))
-                continue
-            samples.append(Sample(key, size.width, size.height, found, options.rights, options.credits, _Reader(path)))
-        problems += self._orphans(files, images)
-        return Scan(tuple(sorted(samples, key=lambda sample: sample.key)), tuple(problems))
+        return _Scan(root, self.options).made()
 
     def _missing(self, root: Path) -> EnvironmentMissing:
         """Say which folder is not there, and where its images come from."""
+        named = repr(self.options.path)
+        if root.name.lower().endswith(_ARCHIVES) and root.exists():
+            hint = "unpack it yourself, look at what is in it, and name the folder"
+            return EnvironmentMissing(f"{named} is an archive, which is never unpacked", hint=hint).coded("E-DATA-ARCHIVE")
         if root.exists():
-            return EnvironmentMissing(f"{self.options.path!r} is no folder", hint="path names a folder with images")
+            return EnvironmentMissing(f"{named} is no folder", hint="path names a folder with images").coded("E-DATA-READ")
         hints = [self.options.get or f"put the images and their {self.options.caption_extension} captions there"]
         beside = [entry.name for entry in root.parent.iterdir() if entry.is_dir()] if root.parent.is_dir() else []
         near = closest(root.name, beside)
         if near is not None:
             hints.append(f"did you mean {near!r}, which is there?")
         said = f" (images: {self.options.credits})" if self.options.credits else ""
-        return EnvironmentMissing(f"the data folder {self.options.path!r} is not there{said}", hint="; ".join(hints))
-
-    def _orphans(self, files: list[str], images: list[str]) -> Iterator[Problem]:
-        """Yield a warning that names the captions without an image."""
-        ending = self.options.caption_extension
-        stems = set(map(_stem, images))
-        alone = [key for key in files if key.endswith(ending) and key.removesuffix(ending) not in stems]
-        if alone and images:
-            shown = ", ".join(alone[:8]) + (f" and {len(alone) - 8} more" if len(alone) > 8 else "")
-            yield Problem("", f"captions without an image: {shown}", severity="warning")
+        return EnvironmentMissing(f"the data folder {named} is not there{said}", hint="; ".join(hints)).coded("E-DATA-EMPTY")
 
 
 @frozen(eq=False)
 class _Reader:
-    """Reads an image's bytes when they are needed."""
+    """Reads an image's bytes when they are needed; they are the ones that were looked at, or none."""
 
     path: Path
+    key: str
+    sha256: str
 
     def __call__(self) -> bytes:
-        return _read(self.path, MAX_IMAGE)
+        data = _read(self.path)
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise RunError(f"{self.key} has changed since it was looked at\n    hint: start again").coded("E-DATA-DRIFT")
+        return data
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_plain(path, MAX_IMAGE)
+    except TooLargeError as error:
+        raise ImageError("E-IMG-SIZE", str(error), "make it smaller") from None
 
 
 @frozen(eq=False)
-class _Walk:
-    """Collects the files below a folder as keys; what leaves the folder, or is no plain file, becomes a problem."""
+class _Scan:
+    """One look at a folder."""
 
     root: Path
-    recursive: bool
+    options: FolderOptions
     problems: list[Problem] = field(factory=list)
+    remarks: Remarks = field(factory=Remarks)
 
-    def files(self) -> Iterator[str]:
-        """Yield keys: relative paths with ``/``."""
-        yield from self._below(self.root, "", frozenset())
+    def made(self) -> Scan:
+        """Return what the folder holds."""
+        endings = tuple(extension.lower() for extension in self.options.extensions)
+        walk = Walk(self.root, self.options.recursive, (*endings, self.options.caption_extension.lower()))
+        files = walk.files()
+        images = [key for key in files if key.lower().endswith(endings)]
+        self.problems += [*walk.problems, *clashes(images)]
+        named = _Names(files, frozenset(problem.path for problem in walk.problems), self.options.caption_extension)
+        samples = [sample for key in images if (sample := self._sample(key, named)) is not None]
+        self._others(files, images, named)
+        if not images and not self.problems:
+            self._nothing(files, walk.ignored)
+        return Scan(tuple(samples), (*self.problems, *self.remarks.problems()))
 
-    def _below(self, folder: Path, prefix: str, above: frozenset[Path]) -> Iterator[str]:
-        real = folder.resolve()
-        if real in above or len(above) > MAX_DEPTH:
-            self.problems.append(Problem(prefix.rstrip("/"), "a loop of links, or folders nested too deeply"))
-            return
+    def _sample(self, key: str, named: _Names) -> Sample | None:
+        caption = self._caption(key, named)
+        options, path = self.options, self.root / key
         try:
-            entries = sorted(folder.iterdir())
-        except OSError as error:
-            self.problems.append(Problem(prefix.rstrip("/"), f"cannot be read: {error.strerror or error}"))
-            return
-        for entry in entries:
-            key = prefix + entry.name
-            if entry.name.startswith(".") or entry.name in SKIPPED_FOLDERS:
-                continue
-            if not key.isprintable():
-                self.problems.append(Problem(ascii(key), "a file name with unprintable characters", "rename it"))
-                continue
-            if entry.is_symlink() and not self._stays(entry):
-                self.problems.append(Problem(key, "is a link that leads nowhere, or out of the folder", "put a copy there"))
-                continue
-            if entry.is_dir():
-                if self.recursive:
-                    yield from self._below(entry, key + "/", above | {real})
-            elif stat.S_ISREG(entry.stat().st_mode):
+            data = _read(path)
+            facts = check(data)
+        except (ImageError, OSError) as error:
+            message, code = (error.message, error.code) if isinstance(error, ImageError) else (_why(error), "E-IMG-READ")
+            self.problems.append(Problem(key, message, getattr(error, "hint", ""), code=code))
+            return None
+        named.seen(key, facts)
+        for code in facts.remarks:
+            self.remarks.add(code, key)
+        if _NAMES.get(path.suffix.lower(), facts.kind) != facts.kind:
+            self.remarks.add("W-IMG-EXT", key, facts.kind)
+        reader = _Reader(path, key, hashlib.sha256(data).hexdigest())
+        return Sample(key, facts.width, facts.height, caption, options.rights, options.credits, reader)
+
+    def _caption(self, key: str, named: _Names) -> str | None:
+        """Return an image's caption, None without one; "-" when it is wrong, so that it is not told as missing too."""
+        found = named.caption_of(key)
+        if found is None:
+            return "-" if stem(key) + self.options.caption_extension in named.refused else None
+        if isinstance(found, Problem):
+            self.problems.append(found)
+            return "-"
+        caption = read_caption(key, self.root / found)
+        if not isinstance(caption, Caption):
+            self.problems.append(caption)
+            return "-"
+        for code, detail in caption.remarks:
+            self.remarks.add(code, key, detail)
+        return caption.text
+
+    def _others(self, files: list[str], images: list[str], named: _Names) -> None:
+        """Note duplicates, grey images among coloured ones, captions without an image, and images of other kinds."""
+        for key, first in named.duplicates():
+            self.remarks.add("W-DATA-DUP", key, f"as {first}")
+        for key in named.grey():
+            self.remarks.add("W-IMG-GREY", key)
+        stems, taken = set(map(stem, images)), set(images)
+        for key in named.orphans(stems) if images else ():
+            self.remarks.add("W-CAP-ORPHAN", key)
+        for key in files:
+            if key.lower().endswith(_OTHER_IMAGES) and key not in taken and stem(key) not in stems:
+                self.remarks.add("W-IMG-FORMAT", key)
+
+    def _nothing(self, files: list[str], ignored: list[str]) -> None:
+        """Say that there is no image, and what is there instead."""
+        there = sorted([*files, *ignored])
+        rest = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
+        left = f"; left alone: {', '.join(there[:SHOWN])}{rest}" if there else ""
+        hint = f"images end with {', '.join(self.options.extensions)}"
+        self.problems.append(Problem("", f"{self.options.path!r} holds no image{left}", hint, code="E-DATA-EMPTY"))
+
+
+def _why(error: Exception) -> str:
+    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+
+
+@frozen(eq=False)
+class _Names:
+    """The files of a folder by name: which caption is whose; and the images by what they show."""
+
+    files: list[str]
+    refused: frozenset[str]
+    ending: str
+    _all: frozenset[str] = field(init=False)
+    _facts: dict[str, ImageFacts] = field(init=False, factory=dict)
+    _folded: dict[str, str] = field(init=False)
+
+    @_folded.default
+    def _by_folded_name(self) -> dict[str, str]:
+        return {key.casefold(): key for key in reversed(self.files) if key.casefold().endswith(self.ending.casefold())}
+
+    @_all.default
+    def _every_name(self) -> frozenset[str]:
+        return frozenset(self.files)
+
+    def caption_of(self, key: str) -> str | Problem | None:
+        """Return the key of an image's caption, None without one; a problem when only its case is another."""
+        wanted = stem(key) + self.ending
+        found = self._folded.get(wanted.casefold())
+        if found is None or found == wanted or wanted in self._all:
+            return None if found is None else wanted
+        name, own = Path(found).name, Path(wanted).name
+        return Problem(key, f"its caption is named {name}, not {own}", "rename it: other systems tell the two apart", code="E-CAP-CASE")
+
+    def orphans(self, stems: set[str]) -> Iterator[str]:
+        """Yield captions that belong to no image, whatever their case."""
+        folded = {one.casefold() for one in stems}
+        for key in self.files:
+            if key.endswith(self.ending) and key.removesuffix(self.ending).casefold() not in folded:
                 yield key
-            else:
-                self.problems.append(Problem(key, "is no plain file"))
 
-    def _stays(self, link: Path) -> bool:
-        try:
-            return link.resolve(strict=True).is_relative_to(self.root.resolve())
-        except (OSError, RuntimeError):
-            return False
+    def seen(self, key: str, facts: ImageFacts) -> None:
+        """Remember what an image shows."""
+        self._facts[key] = facts
 
+    def duplicates(self) -> Iterator[tuple[str, str]]:
+        """Yield (image, an earlier image with the same pixels)."""
+        first: dict[str, str] = {}
+        for key, facts in self._facts.items():
+            if first.setdefault(facts.pixels, key) != key:
+                yield key, first[facts.pixels]
 
-def _stem(key: str) -> str:
-    """Return a key without its extension."""
-    return str(PurePosixPath(key).with_suffix(""))
-
-
-def _read(path: Path, most: int) -> bytes:
-    """Read a file of at most ``most`` bytes."""
-    with path.open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise ImageError(f"is larger than {most // 2**20} MiB", "make it smaller")
-    return data
-
-
-def _clashes(images: list[str]) -> Iterator[Problem]:
-    """Yield a problem for images that share one caption file, or whose names are one on other systems."""
-    stems: dict[str, list[str]] = defaultdict(list)
-    for key in images:
-        stems[unicodedata.normalize("NFC", _stem(key)).casefold()].append(key)
-    for keys in stems.values():
-        if len(keys) > 1:
-            yield Problem(keys[1], f"has the same name as {keys[0]}: one caption cannot be for both", "rename one of the two")
-
-
-def _caption(key: str, path: Path, root: Path) -> tuple[str | None, list[Problem]]:
-    """Return the caption of an image on one line, None when there is none, and what is wrong with it."""
-    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-        return "-", []  # the walk says so; not reported as missing too
-    if not path.is_file():
-        return None, []
-    try:
-        data = _read(path, MAX_CAPTION)
-    except ImageError:
-        return "-", [Problem(key, f"its caption {path.name} is larger than {MAX_CAPTION // 1024} KiB")]
-    except OSError as error:
-        return "-", [Problem(key, f"its caption {path.name} cannot be read: {error.strerror or error}")]
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        message = f"its caption {path.name} is not UTF-8: byte 0x{data[error.start]:02x} in line {line}"
-        return "-", [Problem(key, message, "save it as UTF-8")]
-    text = flatten(text)
-    control = sorted({f"U+{ord(sign):04X}" for sign in text if unicodedata.category(sign) in ("Cc", "Cs")})
-    if control:
-        return "-", [Problem(key, f"its caption {path.name} holds control characters: {', '.join(control)}", "take them out")]
-    return text, []
+    def grey(self) -> Iterator[str]:
+        """Yield grey images, when there are others."""
+        found = [key for key, facts in self._facts.items() if facts.grey]
+        yield from found if len(found) < len(self._facts) else ()
