@@ -75,9 +75,8 @@ def decode(data: bytes) -> tuple[str, bool]:
         before = data[: error.start].decode("utf-8")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         byte = data[error.start : error.start + 1]
-        if error.reason == "unexpected end of data":
-            raise NotTextError(f"ends in the middle of a character (byte 0x{byte.hex()}): is it cut short?", line, column) from None
         meant = byte.decode("cp1252", "replace")
         guess = f", {meant!r} in Windows-1252" if meant.isprintable() and meant != "\ufffd" else ""
-        raise NotTextError(f"is not UTF-8: byte 0x{byte.hex()}{guess}", line, column) from None
+        cut = "; or it is cut short" if error.reason == "unexpected end of data" else ""
+        raise NotTextError(f"is not UTF-8: byte 0x{byte.hex()}{guess}{cut}", line, column) from None
     return (text[1:], True) if text.startswith("\ufeff") else (text, False)

@@ -57,7 +57,9 @@ def write_images(folder: Path, sizes: dict[tuple[int, int], int], caption: str =
     number = 0
     for size, count in sizes.items():
         for _ in range(count):
-            Image.new("RGB", size, (number * 5 % 256, number, 99)).save(folder / f"{number:02}.png")
+            image = Image.new("RGB", size, (number * 5 % 256, number, 99))
+            image.putpixel((0, 0), (0, 0, 0))  # a picture of one colour would be warned of
+            image.save(folder / f"{number:02}.png")
             (folder / f"{number:02}.txt").write_text(caption.format(number))
             number += 1
 

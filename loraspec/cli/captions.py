@@ -10,6 +10,7 @@ import click
 
 from loraspec.cli.output import echo_problems, overlay_options, plural, spec_argument, table
 from loraspec.errors import EXIT_DONE, Problem, SpecError
+from loraspec.escape import escaped_json
 
 
 @click.group()
@@ -41,7 +42,7 @@ def preview(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], epoch:
     if as_json:
         for step, visit, caption in found:
             row = {"step": step.index, "key": visit.key, "repeat": visit.repeat, "caption": caption}
-            click.echo(json.dumps(row, ensure_ascii=False))
+            click.echo(escaped_json(json.dumps(row, ensure_ascii=False)))
         return EXIT_DONE
     rows = [(str(step.index), visit.key, str(visit.repeat + 1), caption or "(empty)") for step, visit, caption in found]
     click.echo(table(rows, ("step", "image", "visit", "caption")) if rows else "no captions yet")

@@ -79,22 +79,24 @@ class LazyGroup(click.Group):
 def report(error: BaseException) -> int:
     """Print an error to stderr the way a person wants to read it, and return its exit code."""
     from loraspec.cli.output import echo_problems
+    from loraspec.escape import escaped
 
     if isinstance(error, SpecError):
         echo_problems(error.problems)
         return error.exit_code
     if isinstance(error, LoraspecError):
-        first, *rest = str(error).split("\n")
+        first, *rest = escaped(str(error), keep="\n").split("\n")
         tail = f"  {click.style(f'[{error.code}]', dim=True)}" if error.code else ""
         click.echo("\n".join([f"{click.style('error:', fg='red', bold=True)} {first}{tail}", *rest]), err=True)
         return error.exit_code
     if isinstance(error, click.ClickException):
+        error.message = escaped(error.message, keep="\n")
         error.show()
         return error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
     lines = str(error).strip().splitlines() or [""]
-    text = f"{type(error).__name__}: {lines[0]}".rstrip(": ")
+    text = escaped(f"{type(error).__name__}: {lines[0]}".rstrip(": "))
     click.echo(f"{click.style('unexpected error:', fg='red', bold=True)} {text}\n    run again with --traceback to see where", err=True)
     return EXIT_FOUND

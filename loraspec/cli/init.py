@@ -11,6 +11,7 @@ import click
 
 from loraspec.cli.output import plural
 from loraspec.errors import EnvironmentMissing, Problem, SpecError
+from loraspec.escape import escaped
 
 BASES: dict[str, dict[str, Any]] = {
     "sdxl": {
@@ -202,4 +203,4 @@ def _echo_found(found: dict[str, Any]) -> None:
     if not 30 <= pictures <= 100:
         click.echo(f"  a style usually takes 30 to 100 pictures, this folder has {pictures}")
     for problem in found["problems"]:
-        click.echo(f"  {problem}")
+        click.echo(f"  {escaped(str(problem))}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from loraspec.errors import EXIT_DONE, EXIT_FOUND, Problem, SpecError
+from loraspec.escape import escaped
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -43,7 +44,7 @@ def command(specs: tuple[Path, ...], check: bool, write: bool) -> int:
         if check:
             continue
         for change in migrated.changes:
-            click.echo(f"  {change}")
+            click.echo(f"  {escaped(change)}")
         if write:
             path.write_text(migrated.text, encoding="utf-8")
             click.echo("  written")
@@ -51,7 +52,7 @@ def command(specs: tuple[Path, ...], check: bool, write: bool) -> int:
         click.echo()
         after = f"{path} (format {migrated.after})"
         for line in difflib.unified_diff(before.splitlines(), migrated.text.splitlines(), str(path), after, lineterm=""):
-            click.echo(click.style(line, fg=_STYLES.get(line[:1])))
+            click.echo(click.style(escaped(line, keep="\t"), fg=_STYLES.get(line[:1])))
     if problems:
         raise SpecError(problems)
     if old and not check and not write:

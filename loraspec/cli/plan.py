@@ -11,6 +11,7 @@ import click
 
 from loraspec.cli.output import echo_problems, overlay_options, plural, spec_argument, table
 from loraspec.errors import EXIT_DONE, EnvironmentMissing
+from loraspec.escape import escaped, escaped_json
 
 if TYPE_CHECKING:
     from loraspec.plan import Plan
@@ -36,7 +37,7 @@ def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], as_jso
     if digests:
         numbers["stream_sha256"] = [plan.data.stream_digest(epoch) for epoch in range(1, plan.data.epochs + 1)]
     if as_json:
-        click.echo(json.dumps(numbers, indent=1, ensure_ascii=False))
+        click.echo(escaped_json(json.dumps(numbers, indent=1, ensure_ascii=False)))
         return EXIT_DONE
     click.echo(screen(plan, numbers))
     for epoch, digest in enumerate(numbers.get("stream_sha256", ()), start=1):
@@ -56,13 +57,13 @@ def or_meanwhile(plan: Plan, verb: str, work: Callable[[], T]) -> T:
         return work()
     except EnvironmentMissing as error:
         hint = f"meanwhile, with data of its own: loraspec {verb} {plan.meanwhile}" if plan.meanwhile else ""
-        raise EnvironmentMissing(str(error), hint=hint) from error
+        raise EnvironmentMissing(str(error), hint=hint).coded(error.code) from error
 
 
 def screen(plan: Plan, numbers: dict[str, Any]) -> str:
     """Return the plan as a person reads it."""
     profiles = f"   profile {', '.join(plan.profiles)}" if plan.profiles else ""
-    head = f"{click.style(plan.document.name, bold=True)}{profiles}   hash {plan.spec_hash[:12]}"
+    head = f"{click.style(escaped(plan.document.name), bold=True)}{profiles}   hash {plan.spec_hash[:12]}"
     rows = [
         ("base", f"{numbers['base']} ({numbers['stages']['model_family'][0]})"),
         ("data", _data(numbers)),

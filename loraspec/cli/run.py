@@ -88,6 +88,8 @@ def _flags(name: str, values: list[str]) -> list[str]:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
+    if not (folder / "run.json").exists():
+        return {}  # said without torch, which the engine imports: bad data is told in no time
     from loraspec.engine.folder import RunFolder
 
     return RunFolder(folder).facts
@@ -133,7 +135,7 @@ def _look(plan: Plan) -> None:
         try:
             return work()
         except EnvironmentMissing as error:
-            missing.append(str(error))
+            missing.append(error.told)
         except ModuleNotFoundError as error:
             missing.append(f"the package {error.name!r} is not installed")
         return None

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from loraspec.cli.output import overlay_options, spec_argument
+from loraspec.escape import escaped, escaped_json
 
 _HEADER = re.compile(r"(\[\[?)(.+?)\]\]?")
 _WIDEST = 60
@@ -43,10 +44,11 @@ def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], resolv
         shown: dict[str, Any] = {"spec": tables}
         if origin:
             shown["origin"] = {path: overlay.origin_of(path) for path in _paths(tables)}
-        click.echo(json.dumps(shown if origin else tables, indent=2, ensure_ascii=False, default=str))
+        click.echo(escaped_json(json.dumps(shown if origin else tables, indent=2, ensure_ascii=False, default=str)))
     else:
         text = resolved_toml(tables)
-        click.echo("\n".join(_annotated(text, overlay.origin_of)) if origin else text.rstrip("\n"))
+        shown_text = "\n".join(_annotated(text, overlay.origin_of)) if origin else text.rstrip("\n")
+        click.echo(escaped(shown_text, keep="\n"))  # what TOML writes this way too: it reads back the same
     return 0
 
 

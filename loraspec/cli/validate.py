@@ -8,6 +8,7 @@ import click
 
 from loraspec.cli.output import echo_problems, overlay_options, plural
 from loraspec.errors import EXIT_DONE, EXIT_FOUND, EXIT_SPEC, Problem, SpecError
+from loraspec.escape import escaped
 
 
 @click.command()
@@ -33,7 +34,7 @@ def command(specs: tuple[Path, ...], profiles: tuple[str, ...], sets: tuple[str,
                   for plugin in plan.catalog.broken]
         found += [problem for problem in broken if strict and problem not in found]
         noted = f", {plural(len(plan.warnings), 'warning')}" if plan.warnings else ""
-        click.echo(f"{path}: {click.style('ok', fg='green')}{noted}  {click.style(plan.spec_hash[:12], dim=True)}")
+        click.echo(f"{escaped(str(path))}: {click.style('ok', fg='green')}{noted}  {click.style(plan.spec_hash[:12], dim=True)}")
     echo_problems(found)
     if any(problem.severity == "error" for problem in found):
         return EXIT_SPEC

@@ -143,7 +143,7 @@ def warn_of_long_captions(run: Run) -> None:
     if long:
         named = ", ".join(f"{key} ({count})" for key, count in sorted(long.items(), key=lambda item: -item[1])[:5])
         lost = f"what is beyond {run.plan.model.max_tokens} is cut off"
-        run.say(f"{len(long)} captions have more than {limit} tokens, {lost}: {named}", severity="warning")
+        run.say(f"{len(long)} captions have more than {limit} tokens, {lost}: {named}  [W-CAP-TOKENS]", severity="warning")
 
 
 def draft_captions(run: Run) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from loraspec.engine.disk import append, write_file
 from loraspec.errors import RunError
+from loraspec.escape import escaped_json
 from loraspec.weights import WeightsError, header_bytes, read_header
 
 DTYPES = {
@@ -119,8 +120,9 @@ def append_line(path: Path, value: Mapping[str, Any], *, durable: bool = True) -
 
 
 def line_bytes(value: Mapping[str, Any]) -> bytes:
-    """Return one JSON line."""
-    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode(errors="replace")
+    """Return one JSON line, unprintable characters escaped."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace").decode()
+    return (escaped_json(text) + "\n").encode()  # a caption cannot turn the line round on the terminal of whoever reads it
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:

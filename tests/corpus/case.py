@@ -65,7 +65,7 @@ class Outcome:
         code: Exit code; negative when a signal ended the process (14: it blocked).
         text: stdout and stderr.
         error: An exception that nobody caught, or "".
-        seconds, megabytes: Time, and memory beyond what the process had before.
+        seconds, megabytes: Time of the processor (a busy machine proves nothing), and memory beyond what the process had before.
         torch: Whether torch was loaded.
         files: What lies in the case's folder afterwards, relative.
         folder: The case's folder.

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -96,7 +95,6 @@ def _child(place: Path, job: Any, *, user: bool = False) -> dict[str, Any]:
     """Do a job in a forked child, in a folder, and measure it."""
     read, write = os.pipe()
     before = _resident()
-    began = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of threads in a forking process: they are idle pools
         pid = os.fork()
@@ -125,11 +123,10 @@ def _child(place: Path, job: Any, *, user: bool = False) -> dict[str, Any]:
     with os.fdopen(read, encoding="utf-8") as pipe:
         said = pipe.read()
     _, status, usage = os.wait4(pid, 0)
-    seconds = time.perf_counter() - began
     found = json.loads(said) if said else {"code": os.waitstatus_to_exitcode(status), "text": "", "error": "the process ended"}
     files = [str(Path(base, name).relative_to(place)) for base, _, names in os.walk(place) for name in names]
     printable = [name.encode("utf-8", "replace").decode() for name in files[:200]]
-    return {**found, "seconds": seconds, "megabytes": usage.ru_maxrss / 1024 - before, "files": printable, "folder": str(place)}
+    return {**found, "seconds": usage.ru_utime + usage.ru_stime, "megabytes": usage.ru_maxrss / 1024 - before, "files": printable, "folder": str(place)}
 
 
 def _resident() -> float:

@@ -34,8 +34,8 @@ def read_caption(key: str, path: Path) -> Caption | Problem:
     try:
         text, mark = decode(read_plain(path, MAX_CAPTION))
     except NotTextError as error:
-        where = f"in line {error.line}, column {error.column}"
-        return Problem(key, f"its caption {path.name}: {where}: {error.message}", "save it as UTF-8", code="E-CAP-ENCODING")
+        message = f"its caption {path.name} {error.message} in line {error.line}, column {error.column}"
+        return Problem(key, message, "save it as UTF-8", code="E-CAP-ENCODING")
     except TooLargeError as error:
         return Problem(key, f"its caption {path.name} {error}", "a caption is a line of text", code="E-CAP-SIZE")
     except OSError as error:

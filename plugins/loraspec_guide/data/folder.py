@@ -101,7 +101,7 @@ class _Scan:
         walk = Walk(self.root, self.options.recursive, (*endings, self.options.caption_extension.lower()))
         files = walk.files()
         images = [key for key in files if key.lower().endswith(endings)]
-        self.problems += [*walk.problems, *clashes(images)]
+        self.problems.extend([*walk.problems, *clashes(images)])
         named = _Names(files, frozenset(problem.path for problem in walk.problems), self.options.caption_extension)
         samples = [sample for key in images if (sample := self._sample(key, named)) is not None]
         self._others(files, images, named)
@@ -150,11 +150,12 @@ class _Scan:
         for key in named.grey():
             self.remarks.add("W-IMG-GREY", key)
         stems, taken = set(map(stem, images)), set(images)
-        for key in named.orphans(stems) if images else ():
-            self.remarks.add("W-CAP-ORPHAN", key)
-        for key in files:
-            if key.lower().endswith(_OTHER_IMAGES) and key not in taken and stem(key) not in stems:
+        others = [key for key in files if key.lower().endswith(_OTHER_IMAGES) and key not in taken]
+        for key in others:
+            if stem(key) not in stems:
                 self.remarks.add("W-IMG-FORMAT", key)
+        for key in named.orphans(stems | set(map(stem, others))) if images else ():
+            self.remarks.add("W-CAP-ORPHAN", key)
 
     def _nothing(self, files: list[str], ignored: list[str]) -> None:
         """Say that there is no image, and what is there instead."""

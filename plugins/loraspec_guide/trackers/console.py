@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from loraspec import hookimpl
+from loraspec.escape import escaped
 
 PHASES = {
     "caption": "drafting captions", "prepare": "reading images", "encode": "encoding captions", "train": "training",
@@ -95,7 +96,7 @@ class ConsoleTracker:
     def loraspec_on_message(self, run: Any, text: str, severity: str) -> None:
         """Show what a person should read, above the bar."""
         mark = "warning: " if severity == "warning" else ""
-        self._say(mark + text, style="yellow" if severity == "warning" else "")
+        self._say(mark + escaped(text, keep="\n"), style="yellow" if severity == "warning" else "")
 
     @hookimpl
     def loraspec_before_epoch(self, run: Any, epoch: int) -> None:
