@@ -9,7 +9,7 @@ import hashlib
 import io
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -68,11 +68,12 @@ def check(data: bytes) -> ImageFacts:
     facts = inspect(data)
     found, picture = _decoded(data)
     exif, profile = found.info.get("exif", b""), found.info.get("icc_profile", b"")
+    bands: Any = picture.getextrema()  # (least, most) of each channel
     remarks = {
         "W-IMG-TRAILING": facts.trailing > 0,
         "W-IMG-EXIF": _orientation(found)[1] or not _is_exif(exif),
         "W-IMG-ICC": bool(profile) and _other_colours(profile, found.mode),
-        "W-IMG-FLAT": all(least == most for least, most in picture.getextrema()),
+        "W-IMG-FLAT": all(least == most for least, most in bands),
     }
     told = tuple(code for code, there in remarks.items() if there)
     return ImageFacts(*picture.size, facts.kind, _digest(picture), found.mode in ("L", "1"), told)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from loraspec import contracts
+from loraspec import codes, contracts
 from loraspec.catalog import Catalog, Entry, discover
 from loraspec.cli import COMMANDS, main
 from loraspec.cli.describe import options_of, table_of
@@ -107,6 +107,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "stages": stages_table,
     "components": lambda: components_page(discover()),
     "cli": cli_page,
+    "codes": codes.table,
     "spec": lambda: docs_table().rstrip("\n"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -90,8 +91,9 @@ def report(error: BaseException) -> int:
         click.echo("\n".join([f"{click.style('error:', fg='red', bold=True)} {first}{tail}", *rest]), err=True)
         return error.exit_code
     if isinstance(error, click.ClickException):
-        error.message = escaped(error.message, keep="\n")
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        click.echo(escaped(said.getvalue(), keep="\n"), nl=False, err=True)
         return error.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
         click.echo("interrupted", err=True)

@@ -46,9 +46,8 @@ def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], resolv
             shown["origin"] = {path: overlay.origin_of(path) for path in _paths(tables)}
         click.echo(escaped_json(json.dumps(shown if origin else tables, indent=2, ensure_ascii=False, default=str)))
     else:
-        text = resolved_toml(tables)
-        shown_text = "\n".join(_annotated(text, overlay.origin_of)) if origin else text.rstrip("\n")
-        click.echo(escaped(shown_text, keep="\n"))  # what TOML writes this way too: it reads back the same
+        text = escaped(resolved_toml(tables), keep="\n")  # TOML writes characters this way too: it reads back the same
+        click.echo("\n".join(_annotated(text, overlay.origin_of)) if origin else text.rstrip("\n"))
     return 0
 
 

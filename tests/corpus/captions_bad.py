@@ -114,7 +114,9 @@ def no_formula(outcome: Outcome) -> None:
     assert not [file for file in outcome.files if file.endswith((".csv", ".tsv", ".xlsx"))]
 
 
-SCRIPTS = ("<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "</script><svg/onload=alert(1)>", "{{7*7}}", "javascript:alert(1)")
+SCRIPTS = (
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "</script><svg/onload=alert(1)>", "{{7*7}}", "javascript:alert(1)",
+)
 
 CASES = (
     bad("C01", "no caption", "E-CAP-MISSING", put(None), "1 of 3 images without a caption: x.png", "[captions.captioner]"),
@@ -145,10 +147,12 @@ CASES = (
     bad("C11", "1 MB", "E-CAP-SIZE", put("a " * 500_000), "x.txt", "64 KiB"),
     Case("C12", "more tokens than the text encoder reads", long, ("W-CAP-TOKENS",), 0, (("run", "spec.toml"),), ("x.png (",),
          torch=True),
-    *(odd("C13", "markup is text", "", put(f"a square, {text}, by Tiny"), variant=str(number), **seen(text if "\"" not in text else "onerror"))
+    *(odd("C13", "markup is text", "", put(f"a square, {text}, by Tiny"), variant=str(number),
+          **seen(text if "\"" not in text else "onerror"))
       for number, text in enumerate(SCRIPTS)),
     bad("C14", "clears the screen", "E-CAP-CONTROL", put("a square\x1b[2J, by Tiny"), "U+001B", variant="esc"),
-    bad("C14", "a link for the terminal", "E-CAP-CONTROL", put("\x1b]8;;http://example.org\x07a\x1b]8;;\x07"), "U+0007, U+001B", variant="osc"),
+    bad("C14", "a link for the terminal", "E-CAP-CONTROL", put("\x1b]8;;http://example.org\x07a\x1b]8;;\x07"), "U+0007, U+001B",
+        variant="osc"),
     bad("C14", "the same in one byte", "E-CAP-CONTROL", put("a \u009b31m square"), "U+009B", variant="c1"),
     odd("C14", "a line written over", "", put("by Tiny, a square\rnothing wrong"), variant="cr", **seen("a square nothing wrong")),
     Case("C14", "backwards in the preview", put("a \u202esquare, by Tiny"), (), 0, PREVIEW[1:2], ("\\u202esquare",), variant="bidi"),

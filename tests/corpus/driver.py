@@ -126,7 +126,8 @@ def _child(place: Path, job: Any, *, user: bool = False) -> dict[str, Any]:
     found = json.loads(said) if said else {"code": os.waitstatus_to_exitcode(status), "text": "", "error": "the process ended"}
     files = [str(Path(base, name).relative_to(place)) for base, _, names in os.walk(place) for name in names]
     printable = [name.encode("utf-8", "replace").decode() for name in files[:200]]
-    return {**found, "seconds": usage.ru_utime + usage.ru_stime, "megabytes": usage.ru_maxrss / 1024 - before, "files": printable, "folder": str(place)}
+    cost = {"seconds": usage.ru_utime + usage.ru_stime, "megabytes": usage.ru_maxrss / 1024 - before}
+    return {**found, **cost, "files": printable, "folder": str(place)}
 
 
 def _resident() -> float:

@@ -29,12 +29,10 @@ def odd(number: str, title: str, code: str, make: Callable[[Path], Any], *says: 
 
 def add(images: Path, name: str | bytes, seed: int = 21) -> None:
     """Write an image of any name, and its caption."""
-    path = os.fsencode(images) + b"/" + (name if isinstance(name, bytes) else name.encode())
-    Path(os.fsdecode(path)).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "wb") as file:
-        file.write(encoded(noise(seed=seed)))
-    with open(path.rpartition(b".")[0] + b".txt", "wb") as file:
-        file.write(CAPTION.encode())
+    path = images / os.fsdecode(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded(noise(seed=seed)))
+    path.with_suffix(".txt").write_text(CAPTION, encoding="utf-8")
 
 
 def named(*names: str | bytes) -> Callable[[Path], None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from loraspec import Problem
-from loraspec.errors import EnvironmentMissing, RunError, closest
+from loraspec.errors import EnvironmentMissing, SpecError, closest
 from loraspec.images import ImageError, ImageFacts, check
 from loraspec.textfile import TooLargeError, read_plain
 from loraspec.values import Context, Sample, Scan
@@ -75,7 +75,9 @@ class _Reader:
     def __call__(self) -> bytes:
         data = _read(self.path)
         if hashlib.sha256(data).hexdigest() != self.sha256:
-            raise RunError(f"{self.key} has changed since it was looked at\n    hint: start again").coded("E-DATA-DRIFT")
+            message = "changed while the run was being prepared: these are not the bytes that were looked at"
+            hint = "leave the images alone while a run reads them, and start it again"
+            raise SpecError([Problem(self.key, message, hint, code="E-DATA-DRIFT")])
         return data
 
 
