@@ -22,6 +22,7 @@ def main(folder: Path, out: Path, names: list[str]) -> None:
     """Make and run the named cases, each in a folder of its own; write the outcomes of each."""
     from corpus.table import CASES
 
+    os.umask(0o022)  # a case without root's rights has to read what is written here
     chosen = [case for case in CASES if case.name in names]
     _warm(folder, torch=any(case.torch for case in chosen))
     found: dict[str, list[dict[str, Any]]] = {}
@@ -103,7 +104,6 @@ def _child(place: Path, job: Any, *, user: bool = False) -> dict[str, Any]:
         try:
             os.close(read)
             signal.alarm(PATIENCE)
-            os.umask(0o022)
             os.chdir(place)
             if user and os.geteuid() == 0:
                 os.setgroups([])
