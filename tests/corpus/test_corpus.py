@@ -8,6 +8,9 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -27,25 +30,27 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Outcome]]:
+def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, list[Outcome]]]:
     """Outcomes of the chosen cases by name, made by two processes: one without torch, one with it."""
     chosen = [item.callspec.params["case"] for item in request.session.items if getattr(item, "callspec", None) and
               isinstance(item.callspec.params.get("case"), Case)]
     found: dict[str, list[Outcome]] = {}
+    stack = ExitStack()
     for torch in (False, True):
         names = [case.name for case in chosen if case.torch is torch]
         if not names:
             continue
-        folder = tmp_path_factory.mktemp("corpus")
-        for above in (folder, folder.parent, folder.parent.parent):
-            above.chmod(0o755)  # a case without root's rights has to get there
+        # Not below pytest's own folder, which no other user may enter: some cases run without root's rights.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="corpus-")))
+        folder.chmod(0o755)
         out = folder / "outcomes.json"
         command = [sys.executable, "-m", "corpus.driver", str(folder), str(out), *names]
         done = subprocess.run(command, env=environment(folder), capture_output=True, text=True)
         if done.returncode:
             pytest.exit(f"the driver failed:\n{done.stderr}")
         found |= {name: [Outcome(**row) for row in rows] for name, rows in json.loads(out.read_text(encoding="utf-8")).items()}
-    return found
+    with stack:
+        yield found
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
