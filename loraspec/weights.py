@@ -174,7 +174,7 @@ def _parsed(path: Path, text: bytes) -> dict[str, Any]:
     if sum(text.count(part) for part in (b",", b"[", b"{")) > MAX_PARTS:
         _refuse(path, "E-ST-HEADER", f"the header has more parts than {MAX_TENSORS} tensors need")
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_int=_plain_int)
     except _Twice as error:
         _refuse(path, "E-ST-DUP", f"the key {_shown(str(error))} stands twice in the header")
     except (ValueError, RecursionError) as error:
@@ -186,12 +186,15 @@ def _parsed(path: Path, text: bytes) -> dict[str, Any]:
 
 def _metadata(path: Path, header: dict[str, Any]) -> dict[str, str]:
     """Take the metadata out of a header."""
-    metadata = header.pop(METADATA, None) or {}
+    metadata = header.pop(METADATA, None)
+    metadata = {} if metadata is None else metadata
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         _refuse(path, "E-ST-META", f"{METADATA} is not a table of strings")
-    size = sum(len(key) + len(value) for key, value in metadata.items())
-    if size > MAX_METADATA:
-        _refuse(path, "E-ST-META", f"{METADATA} has {size} characters; up to {MAX_METADATA} are read")
+    text = "".join([*metadata, *metadata.values()])
+    if len(text) > MAX_METADATA:
+        _refuse(path, "E-ST-META", f"{METADATA} has {len(text)} characters; up to {MAX_METADATA} are read")
+    if re.search("[\ud800-\udfff]", text):
+        _refuse(path, "E-ST-META", f"{METADATA} holds half a character")
     return metadata
 
 
@@ -235,6 +238,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         raise _Twice(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
     return made
+
+
+def _plain_int(text: str) -> int:
+    """Read a whole number; ``-0`` is one to Python and a fraction to the library."""
+    if text == "-0":
+        raise ValueError("-0 is no whole number")
+    return int(text)
 
 
 def _shown(text: str) -> str:
