@@ -3,7 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN = .venv/bin
 
-.PHONY: install demo test test-slow lint bench docs base
+.PHONY: install demo test test-slow lint bench docs base fuzz
 
 .venv/installed: pyproject.toml plugins/openmoji/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -34,3 +34,6 @@ docs: install
 
 base: install
 	$(BIN)/python -m loraspec_picturebook.train
+
+fuzz: install
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz.run all $(or $(LORASPEC_FUZZ),1000000)

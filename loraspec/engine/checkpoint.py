@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from loraspec.engine import disk
+from loraspec.engine import disk, forms
 from loraspec.engine.store import (
     file_sha256,
     read_json,
@@ -142,6 +142,7 @@ def check(folder: Path) -> int:
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("layout") != 1 or set(manifest) != {"layout", "step", "sha256"}:
         manifest = read_sealed(folder / MANIFEST)  # layout 1 had no seal
+    manifest = forms.manifest(folder / MANIFEST, manifest, (TENSORS, STATE))
     if manifest["layout"] > LAYOUT:
         raise RunError(f"{folder}: written by a newer loraspec (layout {manifest['layout']}, here {LAYOUT})").coded("E-RUN-VERSION")
     for name in (TENSORS, STATE):

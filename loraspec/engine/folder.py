@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from loraspec.engine import disk
+from loraspec.engine import disk, forms
 from loraspec.engine.interrupts import Interrupts
 from loraspec.engine.journal import JOURNAL, Journal, read
 from loraspec.engine.store import append_line, file_sha256, read_json, read_sealed, sealed, write_bytes, write_json
@@ -118,9 +118,9 @@ class RunFolder:
             return {}
         value = read_json(path)
         if isinstance(value, dict) and not {"layout", "seal"} & value.keys():  # before there were seals
-            return value
+            return forms.facts(path, value)
         try:
-            return read_sealed(path)
+            return forms.facts(path, read_sealed(path))
         except RunError as error:
             raise error.coded("E-RUN-LAYOUT") from error
 
@@ -152,7 +152,7 @@ class RunFolder:
         value = read_json(self.index_path)
         if not isinstance(value, dict) or set(value) != {"epochs"}:
             value = read_sealed(self.index_path)
-        return list(value["epochs"])
+        return forms.epochs(self.index_path, value)
 
     def commit_index(self, entry: dict[str, Any]) -> None:
         """Add or replace an epoch's entry."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from loraspec.engine import forms
 from loraspec.engine.disk import append, shorten
 from loraspec.engine.store import SEAL, line_bytes
 
@@ -89,9 +90,10 @@ def read(path: Path) -> Record:
 def _line(text: bytes) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError):
+        line_bytes(value)
+    except (ValueError, RecursionError):  # no JSON, half a character, or nesting without end
         return {}
-    return value if isinstance(value, dict) else {}
+    return value if forms.journal_line(value) else {}
 
 
 def _seal(before: str, line: dict[str, Any]) -> str:

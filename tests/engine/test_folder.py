@@ -14,6 +14,8 @@ from loraspec.engine.folder import Interrupts, RunFolder, disk_told, held
 from loraspec.engine.store import sealed, write_bytes, write_json
 from loraspec.errors import RunError, SpecError
 
+FILES = [{"path": "a.safetensors", "sha256": "0" * 64}]
+
 
 def test_held_tells_who_holds_it(tmp_path):
     """A second process is told the first one's number, and gets the folder once the first is gone."""
@@ -54,9 +56,9 @@ def test_commit_index_replaces_an_epoch_and_keeps_order(tmp_path):
     """An epoch that is done again has one entry."""
     files = RunFolder(tmp_path)
     for epoch, loss in ((2, 0.2), (1, 0.1), (2, 0.3)):
-        files.commit_index({"epoch": epoch, "loss": loss})
+        files.commit_index({"epoch": epoch, "loss": loss, "files": FILES})
 
-    assert files.index == [{"epoch": 1, "loss": 0.1}, {"epoch": 2, "loss": 0.3}]
+    assert files.index == [{"epoch": 1, "loss": 0.1, "files": FILES}, {"epoch": 2, "loss": 0.3, "files": FILES}]
 
 
 def test_interrupts_turn_a_signal_into_a_request():
@@ -124,10 +126,10 @@ def test_facts_refuse_a_newer_layout(tmp_path):
 def test_index_refuses_a_flipped_bit(tmp_path):
     """A digit of a loss is enough; an index from before there were seals is read."""
     files = RunFolder(tmp_path)
-    files.commit_index({"epoch": 1, "loss": 0.125})
+    files.commit_index({"epoch": 1, "loss": 0.125, "files": FILES})
     files.index_path.write_text(files.index_path.read_text().replace("0.125", "0.126"))
     with pytest.raises(RunError, match="is not what was written"):
         _ = files.index
 
-    write_json(files.index_path, {"epochs": [{"epoch": 1}]})
-    assert files.index == [{"epoch": 1}]
+    write_json(files.index_path, {"epochs": [{"epoch": 1, "files": FILES}]})
+    assert files.index == [{"epoch": 1, "files": FILES}]

@@ -14,7 +14,6 @@ from typing import Any
 
 from fuzz import mutators
 from fuzz.mutators import Draw
-
 from loraspec.lock import lock_bytes, make_lock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,8 +42,10 @@ epochs = 2
 [profiles.embedded]
 train.epochs = 3
 """
-SEEDS = [SMALL] * 14 + [(ROOT / "specs" / "daumier.toml").read_text(encoding="utf-8"),
-                        (ROOT / "tests" / "spec" / "fixtures" / "format0.toml").read_text(encoding="utf-8")]
+SEEDS = [SMALL] * 14 + [
+    (ROOT / "specs" / "daumier.toml").read_text(encoding="utf-8"),
+    (ROOT / "tests" / "spec" / "fixtures" / "format0.toml").read_text(encoding="utf-8"),
+]
 
 
 def spec(draw: Draw, folder: Path) -> bool:
@@ -86,8 +87,15 @@ def migrate(draw: Draw, folder: Path) -> bool:
     return True
 
 
-CAPTIONS = ["a man in a top hat, crayon shading, by Honoré Daumier\n".encode(), b"one, two,  , three\r\n", "猫, 犬, 鳥".encode(),
-            b"\xef\xbb\xbfwith a mark, x", b",,,", b"\n", "e\u0301, \u00e9, \u202eabc, \u200b".encode()]
+CAPTIONS = [
+    "a man in a top hat, crayon shading, by Honoré Daumier\n".encode(),
+    b"one, two,  , three\r\n",
+    "猫, 犬, 鳥".encode(),
+    b"\xef\xbb\xbfwith a mark, x",
+    b",,,",
+    b"\n",
+    "e\u0301, \u00e9, \u202eabc, \u200b".encode(),
+]
 
 
 def caption(draw: Draw, folder: Path) -> bool:
@@ -152,23 +160,54 @@ def header(draw: Draw, folder: Path) -> bool:
     return True
 
 
-INDEX = {"layout": 1, "epochs": [{"epoch": 1, "step": 4, "loss": 0.5, "d_lr": 1e-6, "weight_norm": 1.0,
-                                  "files": [{"path": "tiny-000001.safetensors", "bytes": 10, "sha256": "0" * 64}]}]}
+INDEX = {
+    "layout": 1,
+    "epochs": [
+        {
+            "epoch": 1,
+            "step": 4,
+            "loss": 0.5,
+            "d_lr": 1e-6,
+            "weight_norm": 1.0,
+            "files": [{"path": "tiny-000001.safetensors", "bytes": 10, "sha256": "0" * 64}],
+        }
+    ],
+}
 MANIFEST = {"layout": 2, "step": 4, "sha256": {"tensors.safetensors": "0" * 64, "state.json": "0" * 64}}
-STATE = {"$dict": [["adapter", {"$dict": [["tensors", {"$tensor": "/a", "device": "cpu"}], ["rank", 2]]}],
-                   ["betas", {"$tuple": [0.9, {"$float": "inf"}]}], ["losses", [1.0, 2.0]]]}
+STATE = {
+    "$dict": [
+        ["adapter", {"$dict": [["tensors", {"$tensor": "/a", "device": "cpu"}], ["rank", 2]]}],
+        ["betas", {"$tuple": [0.9, {"$float": "inf"}]}],
+        ["losses", [1.0, 2.0]],
+    ]
+}
+
+FACTS = {
+    "layout": 1,
+    "name": "a",
+    "spec": "../spec.toml",
+    "profiles": [],
+    "sets": ["run.seed=1"],
+    "spec_hash": "0" * 64,
+    "state": "stopped",
+    "data_sha256": "1" * 64,
+    "headers": [{"from": 1, "spec_hash": "0" * 64, "epochs": 2, "steps": 8}],
+    "seconds": {"train": 1.5},
+    "files": {"lock.json": ["0" * 64]},
+    "peak_memory": {"host": 1},
+}
 
 
 def manifest(draw: Draw, folder: Path) -> bool:
-    """A run's small files, sealed as a forger would: the index of epochs, run.json, a checkpoint's manifest and state."""
+    """A run's small files, sealed as a forger would: the index of epochs, a checkpoint's manifest and state, run.json."""
     import torch
 
     from loraspec.engine import checkpoint, store
     from loraspec.engine.folder import RunFolder
 
     run = RunFolder(folder)
-    kind = draw.below(3)
-    seed: Any = (INDEX, MANIFEST, STATE)[kind]
+    kind = draw.below(4)
+    seed: Any = (INDEX, MANIFEST, STATE, FACTS)[kind]
     if draw.below(3) == 0:
         text = mutators.json_text(seed, draw)
     else:
@@ -182,6 +221,10 @@ def manifest(draw: Draw, folder: Path) -> bool:
         for entry in run.index:
             run.epoch_file(entry["epoch"])
         return True
+    if kind == 3:
+        _put(folder / "run.json", text)
+        run.header(1)
+        return bool(run.facts)
     place = folder / "state" / "step-00000004"
     if not place.is_dir():
         place.mkdir(parents=True)
@@ -206,9 +249,12 @@ def _put(path: Path, text: bytes) -> None:
     path.write_bytes(text)
 
 
-JOURNAL = [{"kind": "started", "spec": "0" * 64, "spec_hash": "1" * 64, "layout": 1, "headers": []},
-           {"kind": "epoch", "epoch": 1, "step": 4, "files": [{"path": "a.safetensors", "sha256": "0" * 64}]},
-           {"kind": "changed", "name": "b"}, {"kind": "done"}]
+JOURNAL = [
+    {"kind": "started", "spec": "0" * 64, "spec_hash": "1" * 64, "layout": 1, "headers": []},
+    {"kind": "epoch", "epoch": 1, "step": 4, "loss": 1.0, "files": [{"path": "a.safetensors", "sha256": "0" * 64}]},
+    {"kind": "changed", "name": "b"},
+    {"kind": "done"},
+]
 
 
 def journal(draw: Draw, folder: Path) -> bool:
@@ -217,17 +263,15 @@ def journal(draw: Draw, folder: Path) -> bool:
     from loraspec.engine.folder import RunFolder
 
     path = folder / journal.JOURNAL
-    path.unlink(missing_ok=True)
-    writer = journal.Journal(folder)
-    lines = JOURNAL if draw.below(3) else mutators.tree(JOURNAL, draw)
-    for line in lines if isinstance(lines, list) else []:
-        if isinstance(line, dict) and all(isinstance(key, str) for key in line):
-            try:
-                writer.write(**{"kind": "", **line})
-            except (TypeError, ValueError):  # what no journal can hold
-                continue
-    if draw.below(4) or not path.is_file():
-        path.write_bytes(mutators.data(path.read_bytes() if path.is_file() else b"{}", draw))
+    forged: Any = JOURNAL if draw.below(3) else mutators.tree(JOURNAL, draw)
+    text, seal = b"", ""
+    for line in forged if isinstance(forged, list) else [forged]:
+        try:
+            seal = journal._seal(seal, line)
+            text += journal.line_bytes({**line, journal.SEAL: seal})
+        except (TypeError, ValueError):  # what no journal can hold
+            text += json.dumps(line).encode() + b"\n"
+    path.write_bytes(mutators.data(text, draw) if draw.below(4) else text)
     found = journal.read(path)
     assert 0 <= found.size <= path.stat().st_size
     told = RunFolder(folder).told_facts()
@@ -245,6 +289,20 @@ def lock(draw: Draw, folder: Path) -> bool:
     return True
 
 
+def _there(module: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(module) is not None
+
+
+WAITING = {"caption": "loraspec_guide.data.captionfile", "lock": "loraspec.locking"}  # readers that are not here yet
 TARGETS: dict[str, Callable[[Draw, Path], bool]] = {
-    "spec": spec, "migrate": migrate, "caption": caption, "header": header, "manifest": manifest, "journal": journal, "lock": lock,
+    "spec": spec,
+    "migrate": migrate,
+    "caption": caption,
+    "header": header,
+    "manifest": manifest,
+    "journal": journal,
+    "lock": lock,
 }
+TARGETS = {name: feed for name, feed in TARGETS.items() if name not in WAITING or _there(WAITING[name])}

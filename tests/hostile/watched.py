@@ -1,4 +1,4 @@
-"""A run, a stop, a resume and the grid again, watched: ``python -m hostile.watched FOLDER OUT.json``.
+"""A run, a stop, its resume and a call too many, watched: ``python -m hostile.watched FOLDER OUT.json``.
 
 Everything that could hurt is patched to raise or is written down by an audit hook: sockets, unpickling, other programs,
 files that are opened, made, moved and removed. The spec, its images and a plugin that stops the run lie in FOLDER.
@@ -13,10 +13,31 @@ from pathlib import Path
 from typing import Any
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod", "os.chown", "os.utime",
-           "shutil.rmtree", "shutil.move", "shutil.copyfile")  # fmt: skip
+CHANGES = (
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.symlink",
+    "os.link",
+    "os.truncate",
+    "os.chmod",
+    "os.chown",
+    "os.utime",
+    "shutil.rmtree",
+    "shutil.move",
+    "shutil.copyfile",
+)
 PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn")
-SOCKETS = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "urllib.Request", "http.client.connect")
+SOCKETS = (
+    "socket.connect",
+    "socket.bind",
+    "socket.getaddrinfo",
+    "socket.gethostbyname",
+    "socket.sendto",
+    "urllib.Request",
+    "http.client.connect",
+)
 
 
 class Watch:
@@ -27,7 +48,8 @@ class Watch:
 
     def note(self, kind: str, what: Any) -> None:
         """Write one thing down, once."""
-        text = os.path.abspath(os.fsdecode(what)) if isinstance(what, (str, bytes, os.PathLike)) else str(what)
+        paths = kind in ("read", "written", "changed")
+        text = os.path.abspath(os.fsdecode(what)) if paths and isinstance(what, (str, bytes, os.PathLike)) else str(what)  # noqa: PTH100
         if text not in self.seen[kind]:
             self.seen[kind].append(text)
 
@@ -66,8 +88,16 @@ class Watch:
 
             return refused
 
-        for module, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load"), (numpy, "load"), (torch, "save"),
-                             (pickle, "dump"), (pickle, "dumps")):  # fmt: skip
+        for module, name in (
+            (pickle, "load"),
+            (pickle, "loads"),
+            (pickle, "Unpickler"),
+            (torch, "load"),
+            (numpy, "load"),
+            (torch, "save"),
+            (pickle, "dump"),
+            (pickle, "dumps"),
+        ):
             setattr(module, name, refuse("pickle", f"{module.__name__}.{name}"))
         for name in ("socket", "getaddrinfo", "create_connection", "gethostbyname"):
             setattr(socket, name, refuse("sockets", f"socket.{name}"))
@@ -96,8 +126,6 @@ def main(folder: Path, out: Path) -> None:
     said = []
     for words, stop in ((("run", "spec.toml", "--set", "run.output=run"), "6"), (("resume", "run"), ""), (("resume", "run"), "")):
         os.environ["HOSTILE_STOP"] = stop
-        if not stop and (folder / "run" / "report.html").exists():
-            (folder / "run" / "report.html").unlink()
         result = CliRunner().invoke(loraspec, list(words), prog_name="loraspec")
         odd = repr(result.exception) if result.exception and not isinstance(result.exception, SystemExit) else ""
         said.append({"words": list(words), "code": result.exit_code, "text": result.output, "error": odd})

@@ -30,6 +30,7 @@ from loraspec_guide.grid.folder import (
     weight_words,
 )
 from loraspec_guide.grid.provenance import provenance
+from loraspec_guide.grid.public import without_paths
 
 HERE = Path(__file__).parent
 SIZES = ((60, 640), (160, 448), (400, 320))  # (cells up to, px of the longer side): few cells are embedded large
@@ -63,9 +64,9 @@ def report(folder: Path) -> Path:
         epochs=[_epoch_row(entry) for entry in data.epochs],
         captions=_captions(data),
         rights=_rights(data),
-        warnings=data.warnings,
-        provenance=provenance(data),
-        resolved=data.resolved,
+        warnings=[without_paths(text) for text in data.warnings],
+        provenance=[(title, [(key, without_paths(value)) for key, value in rows]) for title, rows in provenance(data)],
+        resolved=without_paths(data.resolved),
     )
     path = folder / "report.html"
     write_file(path, page.encode())
