@@ -15,7 +15,7 @@ _QUOTED = re.compile(r'"((?:~|[A-Za-z]:)?[\\/](?:\\.|[^"\\\n])*)"')
 
 
 def without_paths(text: str) -> str:
-    """Return a text with every absolute path cut down to its last part: ``/home/me/runs/a`` becomes ``.../a``."""
+    """Return a text with every absolute path cut down to its last part: ``/mnt/me/runs/a`` becomes ``.../a``."""
     return _PATH.sub(lambda found: f".../{found[1]}", _QUOTED.sub(lambda found: f'".../{_last(found[1])}"', text))
 
 

@@ -9,12 +9,12 @@ from loraspec_guide.grid.public import without_paths
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('output = "/home/me/runs/a"', 'output = ".../a"'),
+        ('output = "/mnt/me/runs/a"', 'output = ".../a"'),
         ('path = "/mnt/my disk/pictures of me/"', 'path = ".../pictures of me"'),
         ('path = "C:\\\\Users\\\\me\\\\a"', 'path = ".../a"'),
         ('path = "~/pictures/a"', 'path = ".../a"'),
-        ("/home/me/run/events.jsonl: No space left on device", ".../events.jsonl: No space left on device"),
-        ("see /home/me/a/b, then C:\\Users\\me\\x.txt", "see .../b, then .../x.txt"),
+        ("/mnt/me/run/events.jsonl: No space left on device", ".../events.jsonl: No space left on device"),
+        ("see /mnt/me/a/b, then C:\\Users\\me\\x.txt", "see .../b, then .../x.txt"),
         ('output = "/out"', 'output = ".../out"'),
     ],
 )
