@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +80,7 @@ def key_of(plan: Plan, text: str) -> str:
     """
     data = plan.data
     keys = list(data.by_key)
-    found = [text] if text in keys else [key for key in keys if key.rpartition("/")[2] == Path(text).name]
+    found = _named(keys, text)
     if not found and Path(text).is_file():
         import hashlib
 
@@ -117,19 +117,43 @@ def recorded(folder: Path) -> tuple[str, Mapping[str, Any]] | None:
         return None
 
 
-def newest_with(root: Path, image: str) -> Path:
-    """Return the run under ``root`` that was touched last among those that have an image of this name.
-
-    Raises:
-        SpecError: There is none.
-    """
-    name = Path(image).name
+def newest_with(root: Path, image: str) -> Path | None:
+    """Return the run under ``root`` that was touched last among those that have an image of this name; None when there is none."""
     for path in sorted(root.glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True):
         try:
             lines = (path.parent / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
             keys = [str(json.loads(line)["key"]) for line in lines]
         except (OSError, ValueError, LookupError, TypeError):
             continue
-        if any(key == image or key.rpartition("/")[2] == name for key in keys):
+        if _named(keys, image):
             return path.parent
-    raise SpecError(f"no run under {root} has an image {image!r}; name its spec: loraspec cache explain {image} --spec SPEC")
+    return None
+
+
+def only_spec_with(folders: Iterable[Path], image: str) -> Path:
+    """Return the one spec in ``folders`` whose data has an image of this name, without profiles.
+
+    Raises:
+        SpecError: There is none, or several.
+    """
+    from loraspec.plan import resolve
+
+    found = []
+    for path in (path for folder in folders for path in sorted(folder.glob("*.toml"))):
+        try:
+            keys = list(resolve(path, profiles=(), sets=()).data.by_key)
+        except (LoraspecError, OSError):  # no spec, or one whose data is not here
+            continue
+        if _named(keys, image):
+            found.append(path)
+    if len(found) != 1:
+        several = f"several specs have an image {image!r}: {', '.join(map(str, found))}"
+        said = several if found else f"no run and no spec here has an image {image!r}"
+        raise SpecError(f"{said}; name one: loraspec cache explain {image} --spec SPEC")
+    return found[0]
+
+
+def _named(keys: Iterable[str], image: str) -> list[str]:
+    """Return the keys that a name means: the key itself, or those whose last part it is."""
+    known = list(keys)
+    return [image] if image in known else [key for key in known if key.rpartition("/")[2] == Path(image).name]

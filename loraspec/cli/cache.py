@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SHOWN = 16  # digits of a hash
 RUNS = Path("runs")
+SPECS = (Path(), Path("specs"))
 
 
 @click.group()
@@ -75,7 +76,8 @@ def clear() -> int:
 
 @command.command()
 @click.argument("image")
-@click.option("--spec", type=click.Path(path_type=Path), help="The spec that trains on it; by default that of the newest run that has it.")
+@click.option("--spec", type=click.Path(path_type=Path),
+              help="The spec; by default that of the newest run with the image, else the only one here.")
 @click.option("--run", type=click.Path(path_type=Path), help="The folder of a run that has it.")
 @overlay_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -87,7 +89,7 @@ def explain(image: str, spec: Path | None, run: Path | None, profiles: tuple[str
     """
     from loraspec.cachefolder import cache_root
     from loraspec.explain import explain as look_up
-    from loraspec.explain import key_of, newest_with, recipe_of, recorded
+    from loraspec.explain import key_of, newest_with, only_spec_with, recipe_of, recorded
     from loraspec.plan import resolve
 
     if spec is not None and run is not None:
@@ -96,7 +98,7 @@ def explain(image: str, spec: Path | None, run: Path | None, profiles: tuple[str
         if profiles or sets:
             raise SpecError("--profile and --set belong to a --spec: a run has its own")
         run = run or newest_with(RUNS, image)
-        spec, profiles, sets = _of(run)
+        spec, profiles, sets = _of(run) if run else (only_spec_with(SPECS, image), (), ())
     plan = resolve(spec, profiles=profiles, sets=sets)
     key = or_meanwhile(plan, "plan", lambda: key_of(plan, image))
     folder = run or plan.run_folder

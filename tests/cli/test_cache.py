@@ -90,6 +90,16 @@ def test_spec_that_was_never_run_loads_the_base(trained, explained):
     assert found["state"] == "reused"
 
 
+def test_only_spec_with_the_image_is_found(trained, explained, loraspec_cli):
+    """When no run has it; two specs are one too many."""
+    shutil.rmtree(trained.parent / "runs")
+    (trained.parent / "other.toml").write_text("no = 'spec'")
+    assert explained("2.png")["state"] == "reused"
+
+    shutil.copyfile(trained, trained.parent / "twin.toml")
+    loraspec_cli("cache", "explain", "2.png").assert_failed(2, "several specs have an image '2.png': painted.toml, twin.toml")
+
+
 def test_empty_cache_and_damaged_entry(trained, explained, loraspec_cli):
     """Nothing to compare with; something that cannot be read."""
     path = next(file.path for file in files(cache_root()) if file.path.name.startswith(explained("1.png")["entry"].rpartition("/")[2]))
@@ -104,7 +114,7 @@ def test_empty_cache_and_damaged_entry(trained, explained, loraspec_cli):
 
 def test_questions_without_an_answer(trained, loraspec_cli):
     """Say what is missing and how to ask."""
-    loraspec_cli("cache", "explain", "9.png").assert_failed(2, "no run under runs has an image '9.png'")
+    loraspec_cli("cache", "explain", "9.png").assert_failed(2, "no run and no spec here has an image '9.png'")
     loraspec_cli("cache", "explain", "1.pgn", "--spec", trained).assert_failed(2, "did you mean '1.png'?")
     loraspec_cli("cache", "explain", "1.png", "--run", "nowhere").assert_failed(2, "holds no run")
     loraspec_cli("cache", "explain", "1.png", "--run", "runs/one", "--spec", trained).assert_failed(2, "not both")

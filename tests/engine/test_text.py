@@ -63,3 +63,44 @@ def test_out_of_memory_is_tried_once_with_half(run_spec, painted_spec, monkeypat
     refused = run_spec(painted_spec, "--set", "train.text_batch=8", folder="refused")
     refused.assert_failed(1, "out of memory while prompts were encoded, 4 at once, on cpu  [E-RUN-OOM]")
     assert "set train.text_batch below 4" in refused.err
+
+
+def test_run_that_was_stopped_encodes_to_the_same_bits(run_spec, painted_spec, rounding, tmp_path, loraspec_cli, monkeypatch):
+    """Without a cache: after a resume other prompts are left to encode, and the epoch files are those of an undisturbed run."""
+    (tmp_path / "stop.py").write_text('''
+import os, signal
+from attrs import define, frozen
+from loraspec import Component, hookimpl
+
+@frozen
+class Options:
+    """None."""
+
+@define(eq=False)
+class Stop:
+    """Stops the run in its second epoch."""
+    options: Options
+
+    @hookimpl
+    def loraspec_after_step(self, step):
+        if step == 6 and os.environ.get("LORASPEC_TEST_STOP"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+@hookimpl
+def loraspec_register_callback():
+    """Offer it."""
+    return [Component("stop", Options, Stop)]
+''')
+    text = painted_spec.read_text().replace("loraspec = 1\n", 'loraspec = 1\nplugins = ["stop.py"]\n')
+    painted_spec.write_text(text + SHUFFLE + '\n[[callbacks]]\nuse = "stop"\n')
+    monkeypatch.setenv("LORASPEC_CACHE_MAX", "0")
+    words = ("--set", "run.name=same", "--set", "train.text_batch=3")
+    undisturbed = weights(run_spec(painted_spec, *words, folder="undisturbed"))
+    monkeypatch.setenv("LORASPEC_TEST_STOP", "1")
+    stopped = run_spec(painted_spec, *words, folder="stopped")
+    assert stopped.code == 4
+    monkeypatch.delenv("LORASPEC_TEST_STOP")
+    loraspec_cli("resume", stopped.folder).assert_success()
+
+    assert [path.read_bytes() for path in stopped.epoch_files] == undisturbed
+    assert set(rounding) == {3}
