@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-VAE_STEPS, UNET_STEPS = 3800, 5000
+VAE_STEPS, UNET_STEPS = 5000, 5000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
