@@ -95,7 +95,8 @@ class Catalog:
             except LoraspecError:
                 raise
             except Exception as error:
-                problems.append(Problem("", f"plugin {plugin!r} failed to check the plan: {type(error).__name__}: {error}"))
+                message = f"plugin {plugin!r} failed to check the plan: {type(error).__name__}: {error}"
+                problems.append(Problem("", message, code="E-PLUGIN-CONTRACT"))
         return problems
 
     def find(self, stage: str, use: str) -> Entry:

@@ -109,6 +109,15 @@ def broken_files(value: Any, folder: Path, catalog: Catalog) -> Iterator[Problem
             yield Problem(f"plugins[{number}]", f"{name!r} cannot be used: {reason}", code="E-PLUGIN-IMPORT")
 
 
+def bad_export(where: str, path: str, others: Sequence[str]) -> Problem | None:
+    """Return what is wrong with the path of a file that an exporter wants to write, or None."""
+    if is_absolute(path) or leaves_folder(path) or broken_place(path) is not None:
+        return Problem(where, f"wants to write {path!r}, outside the folder of the epochs", "tell its author", code="E-PATH-ESCAPE")
+    if path in others:
+        return Problem(where, f"writes {path!r}, as another exporter does", code="E-SPEC-CONFLICT")
+    return None
+
+
 def spec_warnings(spec: Spec, stages: Mapping[str, Sequence[ResolvedStage]]) -> Iterator[Problem]:
     """Yield what is allowed and rarely meant."""
     for stage in stages["data_source"]:

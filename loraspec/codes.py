@@ -10,6 +10,7 @@ from typing import Final
 # code | meaning | what to do
 _TABLE: Final = """
 E-ADAPTER-SHAPE | A file holds an adapter of another rank or with other targets. | Use the spec that it was trained with.
+E-ADAPTER-TARGETS | No module that can be adapted has this name. | Look at the endings that the message names.
 E-CAP-AMBIGUOUS | Two images would share one caption file. | Rename one of the two images, and give each its caption.
 E-CAP-CASE | A caption's name differs from its image's in upper and lower case. | Rename the caption: other systems tell the two apart.
 E-CAP-CONTROL | A caption holds control characters. | Take them out.
@@ -20,6 +21,7 @@ E-CAP-READ | A caption cannot be read. | Look at the file and its rights.
 E-CAP-SIZE | A caption is larger than 64 KiB. | A caption is a line of text.
 E-DATA-ARCHIVE | A data source names an archive. | Unpack it yourself and name the folder; loraspec never unpacks.
 E-DATA-COLLIDE | Two images have names that are one name on other systems. | Rename one of the two.
+E-DATA-COUNT | A data source holds fewer images than asked for. | Ask for fewer, or widen the choice.
 E-DATA-DEPTH | Folders lie in each other more than 16 deep. | Bring the images nearer.
 E-DATA-DRIFT | An image or a caption is not what it was. | Leave the data alone while it is used, or start again.
 E-DATA-EMPTY | A data source has no images, or its folder is not there. | Put images there, or mend `path`.
@@ -49,6 +51,7 @@ E-MODEL-KEYS | A base model's file lacks tensors, or has others. | Get the base 
 E-MODEL-KIND | The base is another kind of model than the spec says. | Mend `model.use` or `model.checkpoint`.
 E-MODEL-PATH | A path to a base model leads nowhere; it is never taken for a hub id. | Mend the path.
 E-PATH-ESCAPE | A path in a spec leads out of its folder. | Plugin files lie beside the spec; `--output` names the run's folder.
+E-PATH-EXISTS | A file is there already. | Choose another name, or `--force`.
 E-PATH-EXPAND | A path holds `~`, `$NAME` or `%NAME%`. | Write it in full, relative to the spec: nothing is ever expanded.
 E-PATH-NAME | A path holds characters that cannot be seen. | Take them out.
 E-PATH-SEP | A path holds a backslash. | Write `/` on every system.
@@ -104,6 +107,7 @@ E-ST-NAME | A weight file names tensors in a way that no model does. | Do not us
 E-ST-NONFINITE | A weight file holds numbers that are not finite. | Get it again, or use another base.
 E-ST-SIZE | A weight file is longer or shorter than its header says. | Get it again: the download was cut short.
 E-TOK-SIZE | A tokenizer's file is larger than any vocabulary. | Do not use it.
+W-ADAPTER-ALPHA | Alpha above the rank multiplies the adapter's effect. | Half the rank is usual.
 W-BUCKET | Some buckets never fill a step. | Smaller batches, or images of more similar shape.
 W-CACHE-DAMAGED | Entries of the cache were damaged and made again. | Nothing; look at the disk if it happens again.
 W-CACHE-FULL | The cache is full; nothing more is kept. | `loraspec cache clear`, or a larger limit.
@@ -122,6 +126,7 @@ W-D-JUMP | D-Adaptation's estimate grew very fast. | What the message names, in 
 W-D-STUCK | D-Adaptation's estimate has not grown. | What the message names, in its order.
 W-DATA-COUNT | There are fewer or more images than the recipe expects. | Add or remove images, or mend `data.expect.images`.
 W-DATA-DUP | Images show the same pixels. | Keep one of each, or raise `data.repeats`.
+W-DATA-RESOLUTION | The resolution is far from what the base was trained at. | Train at the base's own.
 W-DATA-RIGHTS | Nobody says with which right images are used. | `rights = "own"`, `"licensed"` or `"public-domain"`.
 W-GRID-TAG | No grid prompt holds the style tag. | Add it: the style is learnt with its tag.
 W-IMG-EXIF | Images hold EXIF data that cannot be read; they are taken as they lie. | Look whether they lie on their side.
@@ -135,6 +140,8 @@ W-IMG-TRAILING | Images hold something behind their end. | Save them anew.
 W-IMG-UPSCALE | Images are enlarged and will look soft. | Find larger ones.
 W-LATENT-FLAT | Images have the same latent everywhere. | Take out what has one colour.
 W-PATH-ABSOLUTE | A path of this machine stands in the spec. | A path relative to the spec works elsewhere too.
+W-PLUGIN-IMPORT | An installed plugin cannot be used. | `loraspec plugins show NAME` says why.
+W-RUN-DISK | The run may need more disk than is free. | Free some, or choose another place with `--output`.
 W-SPEC-BOM | A spec begins with a byte order mark, which is passed over. | Save it as UTF-8 without one.
 """
 

@@ -192,7 +192,7 @@ class DataPlan:
         """
         sample = self.by_key[visit.key].sample
         if sample.caption is None:
-            raise SpecError([Problem(visit.key, "no caption yet: the captioner drafts it when the run starts")])
+            raise SpecError([Problem(visit.key, "no caption yet: the captioner drafts it when the run starts", code="E-CAP-MISSING")])
         return self.pipeline(sample, visit)
 
     def settled_caption(self, key: str) -> str:

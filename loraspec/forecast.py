@@ -86,10 +86,10 @@ def all_warnings(plan: Plan) -> list[Problem]:
     said = any(problem.path == "adapter.alpha" for problem in found)  # by the adapter itself
     if plan.adapter.rank and alpha > plan.adapter.rank and not said:
         message = f"alpha {alpha:g} above rank {plan.adapter.rank} multiplies the effect by {alpha / plan.adapter.rank:.3g}"
-        found.append(plan.placed(Problem("adapter.alpha", message, severity="warning")))
+        found.append(plan.placed(Problem("adapter.alpha", message, severity="warning", code="W-ADAPTER-ALPHA")))
     if disk.total > disk.free:
         message = f"needs up to {disk.total} bytes of disk, {disk.free} are free"
-        found.append(plan.placed(Problem("run.output", message, severity="warning")))
+        found.append(plan.placed(Problem("run.output", message, severity="warning", code="W-RUN-DISK")))
     return found
 
 

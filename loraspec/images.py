@@ -81,7 +81,7 @@ def check(data: bytes) -> ImageFacts:
 
 def _decoded(data: bytes) -> tuple[Image.Image, Image.Image]:
     """Return the image as Pillow found it and as RGB, turned as a person sees it."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     image = _opened(data)
     try:
@@ -89,7 +89,9 @@ def _decoded(data: bytes) -> tuple[Image.Image, Image.Image]:
             warnings.simplefilter("ignore")  # garbage in EXIF is told by ``check``; the picture is whole
             image.load()
             turned = ImageOps.exif_transpose(image) if _orientation(image)[0] != 1 else image
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders fail on garbage in many ways
         raise _broken(error) from None
     return image, turned.convert("RGB")
 
@@ -113,7 +115,9 @@ def _opened(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             frames = getattr(image, "n_frames", 1)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise _broken(error) from None
     if frames > 1:
         raise ImageError("E-IMG-ANIMATED", f"is animated ({frames} frames)", "keep the frame that you mean")

@@ -13,7 +13,7 @@ import attrs
 from attrs import field, frozen
 
 from loraspec.catalog import discover
-from loraspec.choices import ResolvedStage, broken_files, choose, plugin_files, requirements, spec_warnings
+from loraspec.choices import ResolvedStage, bad_export, broken_files, choose, plugin_files, requirements, spec_warnings
 from loraspec.contracts import AdapterFacts, Context, ExportFacts, ModelFacts, Placement, Sample, Visit
 from loraspec.dataplan import Bucket, DataPlan, PlacedSample, Step
 from loraspec.errors import EnvironmentMissing, Problem, SpecError, by_position
@@ -115,7 +115,7 @@ class Plan:
                 try:
                     made.append(choice.entry.component.build(choice.options))
                 except ValueError as error:
-                    raise SpecError([self.placed(Problem(choice.path, str(error)))]) from error
+                    raise SpecError([self.placed(Problem(choice.path, str(error), code="E-SPEC-CONFLICT"))]) from error
             self._built[stage] = tuple(made)
         return self._built[stage]
 
@@ -209,7 +209,7 @@ class Plan:
         """Return the files of an epoch (from 1), in the order of the exporters.
 
         Raises:
-            SpecError: Two exporters write one file.
+            SpecError: Two exporters write one file, or one writes outside the folder of the epochs.
         """
         if epoch in self._exports:
             return self._exports[epoch]
@@ -218,11 +218,11 @@ class Plan:
             facts = choice.entry.component.facts
             assert facts is not None
             made = facts(choice.options, adapter=self.adapter, model=self.model, header=self.header(epoch), stem=self.stem(epoch))
-            if any(made.path == other.path for other in found):
-                raise SpecError([self.placed(Problem(choice.path, f"writes {made.path!r}, as another exporter does"))])
+            wrong = bad_export(choice.path, made.path, [other.path for other in found])
+            if wrong is not None:
+                raise SpecError([self.placed(wrong)])
             found.append(made)
-        self._exports[epoch] = tuple(found)
-        return self._exports[epoch]
+        return self._exports.setdefault(epoch, tuple(found))
 
     def header(self, epoch: int) -> dict[str, str]:
         """Return what a weight file of this epoch may say of its run: no path, user, host or time."""

@@ -35,7 +35,8 @@ def preview(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], epoch:
     plan = resolve(spec, profiles=profiles, sets=sets)
     data = or_meanwhile(plan, "captions preview", lambda: plan.data)
     if epoch > data.epochs:
-        raise SpecError([plan.placed(Problem("train.epochs", f"epoch {epoch} is not trained; epochs are 1 to {data.epochs}"))])
+        message = f"epoch {epoch} is not trained; epochs are 1 to {data.epochs}"
+        raise SpecError([plan.placed(Problem("train.epochs", message, code="E-SPEC-RANGE"))])
     if data.undrafted:
         echo_problems([problem for problem in data.problems if problem.path == "captions.captioner"])
     found = list(itertools.islice(data.captions(epoch), limit))

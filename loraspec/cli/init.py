@@ -130,11 +130,13 @@ def command(name: str, images: Path, style: str, model: str, output: Path | None
     output = output or Path(f"{name}.toml")
     problems = []
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        problems.append(Problem("NAME", f"{name!r}: write letters, digits, '.', '_' and '-', 64 at most"))
+        problems.append(Problem("NAME", f"{name!r}: write letters, digits, '.', '_' and '-', 64 at most", code="E-SPEC-NAME"))
     if not style.strip() or "," in style or "\n" in style:
-        problems.append(Problem("--style", f"{style!r}: write one descriptor, without commas", hint='--style "by Honoré Daumier"'))
+        message = f"{style!r}: write one descriptor, without commas"
+        problems.append(Problem("--style", message, hint='--style "by Honoré Daumier"', code="E-SPEC-PATTERN"))
     if output.exists() and not force:
-        problems.append(Problem("--output", f"{str(output)!r} exists", hint="choose another name with -o, or replace it with --force"))
+        hint = "choose another name with -o, or replace it with --force"
+        problems.append(Problem("--output", f"{str(output)!r} exists", hint, code="E-PATH-EXISTS"))
     if problems:
         raise SpecError(problems)
     if not images.is_dir():

@@ -115,13 +115,15 @@ def _done(plan: Plan, folder: Path, facts: dict[str, Any]) -> int:
     changed = since_start(folder, plan)
     other = facts.get("spec_hash") != plan.spec_hash if changed is None else any(change.kind == IDENTITY for change in changed)
     if other:
-        raise SpecError([Problem("", f"{folder} holds the finished run of another spec ({facts.get('name')})", hint)])
+        message = f"{folder} holds the finished run of another spec ({facts.get('name')})"
+        raise SpecError([Problem("", message, hint, code="E-RUN-IDENTITY")])
     with suppress(EnvironmentMissing, OSError, ValueError, KeyError):  # data that is gone is no reason to complain of what is done
         from loraspec.lock import data_of
 
         before = json.loads((folder / "lock.json").read_text(encoding="utf-8"))["data"]
         if before["sha256"] != data_of(plan)["sha256"]:
-            raise SpecError([plan.placed(Problem("data.sources", f"images or captions changed since {folder} was done", hint))])
+            message = f"images or captions changed since {folder} was done"
+            raise SpecError([plan.placed(Problem("data.sources", message, hint, code="E-DATA-DRIFT"))])
     report = folder / "report.html"
     click.echo(f"{folder} is done already" + (f": {report}" if report.exists() else ""))
     return EXIT_DONE

@@ -30,8 +30,8 @@ def command(specs: tuple[Path, ...], profiles: tuple[str, ...], sets: tuple[str,
             found += error.problems
             continue
         found += plan.warnings
-        broken = [Problem("plugins", f"plugin {plugin.title} cannot be used: {plugin.error}", severity="warning")
-                  for plugin in plan.catalog.broken]
+        broken = [Problem("plugins", f"plugin {plugin.title} cannot be used: {plugin.error}", severity="warning",
+                          code="W-PLUGIN-IMPORT") for plugin in plan.catalog.broken]
         found += [problem for problem in broken if strict and problem not in found]
         noted = f", {plural(len(plan.warnings), 'warning')}" if plan.warnings else ""
         click.echo(f"{escaped(str(path))}: {click.style('ok', fg='green')}{noted}  {click.style(plan.spec_hash[:12], dim=True)}")

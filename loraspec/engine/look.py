@@ -97,7 +97,7 @@ class Images:
         except SpecError as changed:
             return changed.problems[0]
         except (OSError, ValueError) as error:
-            return Problem(key, f"cannot be read: {error}")
+            return Problem(key, f"cannot be read: {error}", code="E-IMG-READ")
         except MemoryError as error:
             raise RunError(f"{key}: out of memory while it was decoded ({len(encoded):,} bytes)").coded("E-RUN-OOM") from error
         except LoraspecError:

@@ -69,8 +69,8 @@ class Picturebook:
 def _not_one(wanted: str, found: list[tuple[str, Style]], offered: list[tuple[str, Style]]) -> Problem:
     if found:
         choices = ", ".join(repr(f"{plugin}:{style.name}") for plugin, style in found)
-        return Problem("style", f"{wanted!r} is offered by several plugins", f"write one of {choices}")
+        return Problem("style", f"{wanted!r} is offered by several plugins", f"write one of {choices}", code="E-PLUGIN-CLASH")
     names = sorted(style.name for _, style in offered)
     near = closest(wanted, names)
     hint = f"did you mean {near!r}?" if near else f"one of {', '.join(names)}, or name a plugin file that adds it"
-    return Problem("style", f"no style is named {wanted!r}", hint)
+    return Problem("style", f"no style is named {wanted!r}", hint, code="E-PLUGIN-MISSING")

@@ -52,7 +52,7 @@ def chosen_targets(options: LoraOptions, targets: Sequence[Target]) -> tuple[Tar
         known = sorted({"to_out.0" if target.name.endswith(".0") else target.name.rpartition(".")[2] for target in offered})
         odd = ", ".join(map(repr, idle)) or "nothing"
         hint = f"endings are such as {', '.join(known)}"
-        raise SpecError([Problem("adapter.target_modules", f"no module that can be adapted ends in {odd}", hint)])
+        raise SpecError([Problem("adapter.target_modules", f"no module that can be adapted ends in {odd}", hint, code="E-ADAPTER-TARGETS")])
     return tuple(target for target in offered if any(ends(target, ending) for ending in endings))
 
 
@@ -87,4 +87,4 @@ def check_plan(plan: Plan) -> Iterable[Problem]:
     if options.alpha > 2 * options.rank:
         scale = options.alpha / options.rank
         yield Problem("adapter.alpha", f"{options.alpha:g} is more than twice the rank ({options.rank}): the update is scaled by {scale:g}",
-                      "the guide uses half the rank", severity="warning")
+                      "the guide uses half the rank", severity="warning", code="W-ADAPTER-ALPHA")

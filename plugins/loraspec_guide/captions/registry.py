@@ -91,4 +91,4 @@ def check_plan(plan: Plan) -> Iterable[Problem]:
             for number, descriptor in enumerate(stage.options.descriptors):
                 if separator in descriptor:
                     message = f"{descriptor!r} holds the separator {separator!r}, but is one descriptor"
-                    yield Problem(f"{stage.path}.descriptors[{number}]", message, "write each as its own item")
+                    yield Problem(f"{stage.path}.descriptors[{number}]", message, "write each as its own item", code="E-SPEC-CONFLICT")

@@ -79,6 +79,7 @@ def check_plan(plan: Plan) -> Iterable[Problem]:
         name = stage.entry.component.name
         if kind != "lora":
             yield Problem(f"exporters[{number}].use", f"{name!r} writes adapters of kind 'lora'; this one is a {kind!r}",
-                          "choose an exporter that the adapter's plugin offers")
+                          "choose an exporter that the adapter's plugin offers", code="E-SPEC-CONFLICT")
         elif family not in FAMILIES:
-            yield Problem(f"exporters[{number}].use", f"{name!r} knows the families {', '.join(FAMILIES)}; the model is a {family!r}")
+            message = f"{name!r} knows the families {', '.join(FAMILIES)}; the model is a {family!r}"
+            yield Problem(f"exporters[{number}].use", message, code="E-SPEC-CONFLICT")

@@ -69,7 +69,7 @@ def _as_planned(base: Architecture, assumed: Architecture, prediction: str, foun
         raise wrong_model("it is not of the family's standard architecture, which the plan assumed for a hub id", hint=hint)
     if prediction != found:
         raise SpecError([Problem("model.prediction", f"the base's scheduler says {found}, the plan assumed {prediction}",
-                                 f"write prediction = {found!r} in [model]")])
+                                 f"write prediction = {found!r} in [model]", code="E-MODEL-KIND")])
 
 
 def _fill(
@@ -99,7 +99,8 @@ def _vae(options: ModelOptions, context: Context, place: Place, base: Architectu
     config = part_config(folder, part, VAE_KEYS)
     for key in ("latent_channels", "block_out_channels"):
         if len(str(config.get(key))) and config.get(key) != base.vae.get(key):
-            raise SpecError([Problem("model.vae", f"its {key} is {config.get(key)!r}; the base needs {base.vae.get(key)!r}")])
+            message = f"its {key} is {config.get(key)!r}; the base needs {base.vae.get(key)!r}"
+            raise SpecError([Problem("model.vae", message, code="E-MODEL-KIND")])
     return weights.fill("vae", config, weights.from_folder(folder, part, None), dtype=dtype)
 
 

@@ -96,11 +96,11 @@ def check_plan(plan: Plan) -> Iterable[Problem]:
     if data.buckets.step % facts.step:
         better = -(-data.buckets.step // facts.step) * facts.step
         yield Problem("data.buckets.step", f"{data.buckets.step} is not a multiple of {facts.step}, which {facts.family} needs",
-                      f"write {max(better, facts.step)} (64 is usual)")
+                      f"write {max(better, facts.step)} (64 is usual)", code="E-SPEC-CONFLICT")
     for key, side in (("width", grid.width), ("height", grid.height)):
         if side % facts.step:
             yield Problem(f"grid.{key}", f"{side} is not a multiple of {facts.step}, which {facts.family} needs",
-                          f"write {max(round(side / facts.step), 1) * facts.step}")
+                          f"write {max(round(side / facts.step), 1) * facts.step}", code="E-SPEC-CONFLICT")
     if not 0.7 <= data.resolution / facts.native_resolution <= 1.5:
         yield Problem("data.resolution", f"{data.resolution} px is far from the {facts.native_resolution} px that the base was trained at",
-                      f"{facts.native_resolution} is what it draws best", severity="warning")
+                      f"{facts.native_resolution} is what it draws best", severity="warning", code="W-DATA-RESOLUTION")

