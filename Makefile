@@ -2,8 +2,9 @@
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN = .venv/bin
+PROFILES ?= twin embedded
 
-.PHONY: install demo test test-slow lint bench docs base fuzz
+.PHONY: install demo test test-slow lint bench docs locks base fuzz
 
 .venv/installed: pyproject.toml plugins/openmoji/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -31,6 +32,10 @@ bench: install
 
 docs: install
 	$(BIN)/python -m loraspec.cli.docs
+
+# Every published lock: the run of each profile and four more seeds. `make locks PROFILES=twin` takes a minute, `embedded` far longer.
+locks: install
+	for profile in $(PROFILES); do OMP_NUM_THREADS=1 $(BIN)/loraspec lock specs/daumier.toml --profile $$profile --runs 5 || exit 1; done
 
 base: install
 	$(BIN)/python -m loraspec_picturebook.train

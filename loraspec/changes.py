@@ -15,34 +15,13 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from loraspec.plan import plain
+from loraspec.spec.classes import COMFORT, EXTENSION, IDENTITY, KEYS
 
 if TYPE_CHECKING:
     from loraspec.plan import Plan
 
-IDENTITY, COMFORT, EXTENSION = "identity", "comfort", "extension"
+__all__ = ["COMFORT", "EXTENSION", "IDENTITY", "KEYS", "Change", "changes", "differences", "since_start"]
 
-_KEYS: dict[str, str] = {
-    COMFORT: """
-        run.output requires launcher trackers
-        data.expect.images data.expect.min_side captions.first_prefix captions.max_tokens
-        train.log_every train.checkpoint_every train.workers
-    """,
-    EXTENSION: """
-        train.epochs evaluators
-        grid.prompts grid.epochs grid.weights grid.seeds grid.negative grid.sampler grid.steps grid.guidance grid.width grid.height
-    """,
-    IDENTITY: """
-        loraspec plugins run.name run.seed
-        model data.sources data.repeats data.resolution data.transforms
-        data.buckets.step data.buckets.min data.buckets.max data.buckets.upscale
-        captions.separator captions.style_tag captions.captioner captions.transforms
-        adapter optimizer lr_scheduler objective exporters callbacks
-        train.batch_size train.gradient_accumulation_steps train.mixed_precision train.gradient_checkpointing train.max_grad_norm
-        train.device train.allow_tf32 train.threads train.text_batch
-        grid.heldout
-    """,
-}  # threads and text_batch change the order of sums, so the last bits; heldout takes images out of training
-KEYS: Mapping[str, str] = {key: kind for kind, keys in _KEYS.items() for key in keys.split()}
 CONSTANT = "guide:constant"
 
 

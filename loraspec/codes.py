@@ -45,6 +45,15 @@ E-IMG-SLOW | An image is made of so many parts that decoding it would take long.
 E-IMG-SMALL | An image does not reach one step of a bucket. | Take it out, find a larger one, or set `data.buckets.upscale = true`.
 E-IMG-TRUNCATED | The end of an image is missing. | Get it again from where it came.
 E-LATENT-NONFINITE | An image's latents are not finite. | Let the VAE compute in float32 (`model.vae_dtype`), or take the image out.
+E-LOCK-DRIFT | Something is not as the lock says; every field is listed. | Put it back, lock anew, or `--allow-drift`.
+E-LOCK-EDITED | A lock was changed by hand. | Change the spec, then `loraspec lock SPEC`.
+E-LOCK-EXPECTED | A lock does not say what should come out. | `loraspec lock SPEC --expect RUN`.
+E-LOCK-FORM | A file is no lock. | `loraspec lock SPEC`.
+E-LOCK-MERGE | A lock has the marks of a merge conflict in it. | Merge the spec, then `loraspec lock SPEC`.
+E-LOCK-MISSING | There is no lock. | `loraspec lock SPEC`.
+E-LOCK-REVISION | A lock cannot hold a branch or tag of the hub: it may move. | Write the commit in `model.revision`.
+E-LOCK-SPEC | A lock, or a run, belongs to another spec; or a lock's spec is gone. | `loraspec lock SPEC`.
+E-LOCK-VERSION | A lock has another format. | Upgrade loraspec, or `loraspec lock SPEC`.
 E-MODEL-CODE | A base model's folder asks for code to be run. | Use a folder without it; loraspec never runs a model's code.
 E-MODEL-CONFIG | A config file of the base model cannot be read. | Get the base again.
 E-MODEL-KEYS | A base model's file lacks tensors, or has others. | Get the base again, or use the family that it belongs to.

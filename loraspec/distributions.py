@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import hashlib
+import importlib.util
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import metadata
+from pathlib import Path
+
+_NO_CODE = (".pyc", ".safetensors")
 
 
 def normalized(name: str) -> str:
@@ -38,6 +44,37 @@ def record_sha256(distribution: metadata.Distribution) -> str:
     """Return the sha256 of a distribution's ``RECORD``, which lists the hash of each of its files; "" without one."""
     record = distribution.read_text("RECORD")
     return hashlib.sha256(record.encode()).hexdigest() if record else ""
+
+
+def code_sha256(distribution: metadata.Distribution) -> str:
+    """Return the sha256 over path and hash of every file that a distribution works with.
+
+    From its ``RECORD``, or for an editable install from the files themselves. What tells where and by what it was installed
+    (scripts, byte code, the ``.dist-info`` folder) is left out, so a wheel and a checkout of the same code are equal; weights are
+    left out too, since those of a base have their own digest.
+    """
+    listed = _source_files(distribution) if origin_of(distribution) == "editable" else _recorded_files(distribution)
+    lines = sorted(f"{digest} {path}\n" for path, digest in listed if not path.endswith(_NO_CODE))
+    return hashlib.sha256("".join(lines).encode()).hexdigest() if lines else ""
+
+
+def _recorded_files(distribution: metadata.Distribution) -> Iterator[tuple[str, str]]:
+    for path, digest, _ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
+        if digest and ".dist-info/" not in path and not path.startswith(".."):
+            yield path, digest
+
+
+def _source_files(distribution: metadata.Distribution) -> Iterator[tuple[str, str]]:
+    """Yield the files of the packages that the distribution's entry points name, hashed as ``RECORD`` would have them."""
+    for name in sorted({entry.value.split(":")[0].split(".")[0] for entry in distribution.entry_points}):
+        spec = importlib.util.find_spec(name)
+        roots = [Path(root) for root in spec.submodule_search_locations or ()] if spec else []
+        files = [path for root in roots for path in root.rglob("*") if path.is_file() and not path.name.endswith(_NO_CODE)]
+        if spec and not roots and spec.origin:
+            files, roots = [Path(spec.origin)], [Path(spec.origin).parent / name]
+        for path in files:
+            digest = base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")
+            yield path.relative_to(roots[0].parent).as_posix(), f"sha256={digest}"
 
 
 def missing_requirements(requires: Iterable[str]) -> list[tuple[str, str, str]]:

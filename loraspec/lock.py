@@ -7,52 +7,60 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
-from collections.abc import Iterable
-from importlib import metadata
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from attrs import asdict
+
 from loraspec import __version__
-from loraspec.distributions import record_sha256
+from loraspec.digests import file_digest
+from loraspec.errors import LockError
 from loraspec.forecast import files_of
 from loraspec.hookspecs import API_VERSION
 from loraspec.plan import canonical, plain
+from loraspec.spec.classes import recipe
+from loraspec.spec.resolved import spec_hash
+from loraspec.stream import SCHEME as STREAM
+from loraspec.surroundings import packages, surroundings
 
 if TYPE_CHECKING:
     from loraspec.choices import ResolvedStage
     from loraspec.dataplan import PlacedSample
     from loraspec.plan import Plan
 
-FORMAT = 1
+FORMAT = 2  # raised when a reader of the old one would misunderstand
+REVISION = 0  # raised when a field is added that a reader of the old one may leave out
 RANDOM = "philox-sha256/1"  # raise the number when a draw changes: loraspec.randomness
 ORDER = "steps-by-bucket/1"  # raise the number when the order of visits changes: loraspec.dataplan
-PACKAGES = (
-    "attrs", "cattrs", "dadaptation", "diffusers", "loraspec", "numpy", "peft", "pillow", "pluggy", "safetensors", "tokenizers",
-    "torch", "transformers",
-)  # fmt: skip
 _LAYOUT: dict[str, Any] = {"sort_keys": True, "indent": 1, "ensure_ascii": False}
 
 
 def make_lock(plan: Plan) -> dict[str, Any]:
-    """Return everything that decides the numbers and is known before a run.
+    """Return everything that decides the numbers and is known before a run, without torch.
 
     Raises:
         SpecError, EnvironmentMissing: The plan's data or base cannot be read (see ``Plan.data`` and ``Plan.model``).
     """
+    chosen = [choice for choices in plan.stages.values() for choice in choices]
+    libraries = {name for choice in chosen for name in choice.entry.component.libraries}
     return {
         "lock": FORMAT,
+        "revision": REVISION,
         "plugin_api": API_VERSION,
         "loraspec": __version__,
         "random": RANDOM,
         "order": ORDER,
-        "spec": {"format": plan.spec.loraspec, "sha256": plan.spec_hash, "resolved": plan.resolved_without_place},
+        "stream": STREAM,
+        "spec": spec_part(plan),
         "stages": {stage: [_stage(choice) for choice in choices] for stage, choices in plan.stages.items()},
+        "plugins": packages(choice.entry.distribution for choice in chosen if choice.entry.distribution),
         "plugin_files": _plugin_files(plan),
         "data": data_of(plan),
         "model": _model(plan),
         "adapter": _adapter(plan),
         "plan": _numbers(plan),
-        "environment": {"python": platform.python_version(), "packages": _packages(plan)},
+        "environment": surroundings(libraries),
     }
 
 
@@ -64,30 +72,49 @@ def complete_lock(lock: dict[str, Any], **facts: Any) -> dict[str, Any]:
     """
     run = {**lock.get("run", {}), **facts}
     try:
-        same = json.loads(json.dumps(run, allow_nan=False)) == run
+        made = json.loads(json.dumps(run, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ValueError(f"a fact for the lock is no plain data: {error}") from error
-    if not same:
+    if made != run:
         raise ValueError("facts for the lock must be tables with text keys, lists, numbers and text")
-    return {**lock, "run": run}
+    return {**lock, "run": made}  # without the types of libraries, such as torch's own text
+
+
+def with_files(lock: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return a lock with size and digests of each file that the base consists of; unchanged when it has none or names a branch."""
+    with suppress(LockError):  # told by those who must know: loraspec lock
+        files = {name: asdict(file_digest(path)) for name, path in sorted(plan.model.files().items())}
+        return {**lock, "model": {**lock["model"], "files": files}} if files else lock
+    return lock
 
 
 def lock_bytes(lock: dict[str, Any]) -> bytes:
-    """Return the one text of a lock: sorted keys, UTF-8, one line feed at the end."""
-    return (json.dumps(lock, **_LAYOUT) + "\n").encode()
+    """Return the one text of a lock: sorted keys, UTF-8, one line feed at the end, its own digest made anew."""
+    return (json.dumps({**lock, "sha256": self_digest(lock)}, **_LAYOUT) + "\n").encode()
+
+
+def self_digest(lock: Mapping[str, Any]) -> str:
+    """Return the sha256 over all of a lock but this digest: a change by hand is seen."""
+    return hashlib.sha256(canonical({key: value for key, value in lock.items() if key != "sha256"})).hexdigest()
+
+
+def spec_part(plan: Plan) -> dict[str, Any]:
+    """Return the spec with its digests: what is known without data and base."""
+    return {
+        "format": plan.spec.loraspec,
+        "file": plan.document.path.name,
+        "profiles": list(plan.profiles),
+        "sets": [text for text in plan.sets if not text.replace(" ", "").startswith("run.output=")],  # a place on this machine
+        "text_sha256": hashlib.sha256(plan.document.text.encode()).hexdigest(),
+        "sha256": plan.spec_hash,
+        "recipe_sha256": spec_hash(recipe(plan.resolved_without_place)),
+        "resolved": plan.resolved_without_place,
+    }
 
 
 def _stage(choice: ResolvedStage) -> dict[str, Any]:
     entry = choice.entry
-    return {
-        "use": entry.qualified,
-        "distribution": entry.distribution,
-        "version": entry.version,
-        "origin": entry.origin,
-        "record_sha256": entry.record_sha256,
-        "libraries": {name: _version(name) for name in sorted(entry.component.libraries)},
-        "options": plain(choice.options),
-    }
+    return {"use": entry.qualified, "distribution": entry.distribution, "origin": entry.origin}
 
 
 def _plugin_files(plan: Plan) -> dict[str, str]:
@@ -139,14 +166,19 @@ def _model(plan: Plan) -> dict[str, Any]:
 
 def _adapter(plan: Plan) -> dict[str, Any]:
     facts = plan.adapter
-    trained = [[name, list(shape)] for name, shape in sorted(facts.tensors.items())]
     return {
         "kind": facts.kind,
         "rank": facts.rank,
         "modules": len(facts.alphas),
         "parameters": facts.parameters,
-        "targets_sha256": hashlib.sha256(canonical([trained, sorted(facts.alphas.items())])).hexdigest(),
+        "targets": {name: "x".join(map(str, shape)) for name, shape in sorted(facts.tensors.items())},
+        "alphas": _alphas(facts.alphas),
     }
+
+
+def _alphas(alphas: Mapping[str, float]) -> dict[str, float]:
+    """alpha by module; one number when all have the same."""
+    return {"*": next(iter(alphas.values()))} if len(set(alphas.values())) == 1 else dict(sorted(alphas.items()))
 
 
 def _numbers(plan: Plan) -> dict[str, Any]:
@@ -165,26 +197,6 @@ def _numbers(plan: Plan) -> dict[str, Any]:
         "epoch_files": dict(files_of(plan)),
         "grid": {**plain(grid), "cells": grid.cells},
     }
-
-
-def _packages(plan: Plan) -> dict[str, dict[str, str]]:
-    """Version and RECORD digest of every package that may change a number; nothing is imported."""
-    libraries = {name for choices in plan.stages.values() for choice in choices for name in choice.entry.component.libraries}
-    found: dict[str, dict[str, str]] = {}
-    for name in sorted({*PACKAGES, *libraries}):
-        try:
-            distribution = metadata.distribution(name)
-        except metadata.PackageNotFoundError:
-            continue
-        found[name] = {"version": distribution.version, "record_sha256": record_sha256(distribution)}
-    return found
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def _digest(lines: Iterable[str]) -> str:

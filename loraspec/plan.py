@@ -68,10 +68,9 @@ class Plan:
 
     Attributes:
         document, overlay, spec: The text, its layers, the core's tables.
-        catalog: Where the components came from.
-        context: What components may know of their surroundings.
+        catalog, context: Where the components came from, and what they may know of their surroundings.
         stages: The chosen components of each stage, by stage name, in spec order.
-        profiles: Profiles that were applied, in order.
+        profiles, sets: Profiles and ``--set`` values that were applied, in order.
         warnings: What was found when the spec was checked; the data's warnings are in ``data.problems``.
     """
 
@@ -82,6 +81,7 @@ class Plan:
     context: Context
     stages: Mapping[str, tuple[ResolvedStage, ...]]
     profiles: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
     _built: dict[str, tuple[Any, ...]] = field(init=False, factory=dict)
     _exports: dict[int, tuple[ExportFacts, ...]] = field(init=False, factory=dict)
@@ -266,7 +266,7 @@ def resolve(
     if spec is None or _errors(problems):
         raise SpecError(_errors(problems))
     context = Context(folder=folder, rng=rng_of(spec.run.seed), extensions=known.extensions)
-    plan = Plan(document, overlay, spec, known, context, stages, tuple(profiles), tuple(by_position(problems)))
+    plan = Plan(document, overlay, spec, known, context, stages, tuple(profiles), tuple(sets), tuple(by_position(problems)))
     checked = [plan.placed(problem) for problem in _check_plan(plan)]
     if _errors(checked):
         raise SpecError(_errors(checked))

@@ -107,17 +107,16 @@ class ModelFacts:
 
     Attributes:
         family: The word that exporters go by: ``sdxl`` or ``sd15``.
-        step: Sides of a training image must be multiples of this, px.
-        native_resolution: Side of the square that the base was trained at, px.
+        step, native_resolution: Sides of a training image are multiples of the first; the base was trained at the second. px.
         latent_channels, latent_scale: C, and H / h.
-        text_widths: Embedding width of each text encoder.
-        pooled_width: Width of the pooled embedding; 0 without one.
+        text_widths, pooled_width: Embedding width of each text encoder, and of the pooled embedding (0 without one).
         max_tokens: Tokens of a prompt, without start and end.
         targets: Every module of the published target set, in module order, text encoders included.
         prediction: ``epsilon`` or ``v_prediction``.
         base: What the header of a weight file may say of the base (repo id or file name; never a path of the machine).
         default_size: (width, height) of grid images, px.
         unet_config: The U-Net's config, for exporters that rename by it.
+        files: Lists every file that loading reads by a public name, {} without; LockError when a branch of the hub is named.
     """
 
     family: str
@@ -133,6 +132,7 @@ class ModelFacts:
     base: str
     default_size: tuple[int, int]
     unet_config: Mapping[str, Any] = field(factory=dict)
+    files: Callable[[], Mapping[str, Path]] = field(default=dict, eq=False, repr=False)
 
 
 @frozen

@@ -97,9 +97,9 @@ def test_content_is_that_of_the_files(tmp_path: Path) -> None:
     assert lock["plugin_files"] == {"own.py": hashlib.sha256(PLUGIN.encode()).hexdigest()}
     (optimizer,) = lock["stages"]["optimizer"]
     assert optimizer["use"] == "guide:dadapt-adamw"
-    assert optimizer["version"] == metadata.version("loraspec")
-    assert optimizer["libraries"]["dadaptation"] == metadata.version("dadaptation")
-    assert optimizer["options"]["lr"] == 1.0
+    assert lock["plugins"]["loraspec"]["version"] == metadata.version("loraspec")
+    assert lock["environment"]["packages"]["dadaptation"]["version"] == metadata.version("dadaptation")
+    assert lock["spec"]["resolved"]["optimizer"]["lr"] == 1.0
     assert lock["environment"]["packages"]["torch"]["version"] == metadata.version("torch")
     assert lock["spec"]["resolved"]["train"]["epochs"] == 2
     assert lock["plan"]["steps"] == 2 * lock["plan"]["steps_per_epoch"]

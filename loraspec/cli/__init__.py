@@ -25,6 +25,12 @@ COMMANDS: dict[str, dict[str, str]] = {
         "run": "Train, evaluate and report.",
         "resume": "Continue a run that was stopped.",
     },
+    "Prove it": {
+        "lock": "Write a spec's lock beside it.",
+        "verify": "Check a lock or a run against this machine, without training.",
+        "reproduce": "Run a lock or a run again and say how equal it is.",
+        "diff": "Compare any two of spec, lock and run.",
+    },
 }
 
 

@@ -14,6 +14,7 @@ from loraspec.catalog import Catalog, Entry, discover
 from loraspec.cli import COMMANDS, main
 from loraspec.cli.describe import options_of, table_of
 from loraspec.hookspecs import PlanHooks, RegistrationHooks, RunHooks
+from loraspec.locking.fields import classes_table, fields_table, levels_table
 from loraspec.spec.docs import docs_table
 from loraspec.stages import STAGE, STAGES
 
@@ -108,6 +109,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "components": lambda: components_page(discover()),
     "cli": cli_page,
     "codes": codes.table,
+    "lock-levels": levels_table,
+    "lock-classes": classes_table,
+    "lock-fields": fields_table,
     "spec": lambda: docs_table().rstrip("\n"),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from loraspec.errors import EXIT_FOUND, LoraspecError, SpecError
+from loraspec.surroundings import quiet_threads
 
 INTERRUPTED = 130
 
@@ -60,6 +61,7 @@ class LazyGroup(click.Group):
         An error that loraspec raises on purpose is printed without a traceback; any other in one line, unless
         ``--traceback`` was given. Ctrl-C exits with 130.
         """
+        quiet_threads()
         words = list(sys.argv[1:] if args is None else args)
         own = words[: words.index("--")] if "--" in words else words
         traceback = "--traceback" in own

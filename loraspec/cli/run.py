@@ -26,7 +26,11 @@ _ASKED = ("captioner", "optimizer", "lr_scheduler", "objective", "evaluator", "e
 @overlay_options
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder of the run; by default runs/<name>-<hash>.")
 @click.option("--resume", type=click.Choice(["auto", "never"]), default="auto", show_default=True, help="Continue a run that was begun?")
-def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], output: Path | None, resume: str) -> int:
+@click.option("--locked", is_flag=True, help="Start only if nothing drifted from the spec's lock; exit code 1 and a list otherwise.")
+@click.option("--allow-drift", is_flag=True, help="With --locked: list what drifted, record it, and go on.")
+def command(
+    spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], output: Path | None, resume: str, locked: bool, allow_drift: bool
+) -> int:
     """Train, evaluate and report.
 
     The same spec always has the same folder: a run that was stopped goes on, a run that is done is left alone.
@@ -35,10 +39,12 @@ def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], output
     from loraspec.engine.interrupts import listening
 
     with listening():  # a signal ends planning and hashing too
-        return _start(spec, profiles, sets, output, resume)
+        return _start(spec, profiles, sets, output, resume, locked=locked or allow_drift, allow_drift=allow_drift)
 
 
-def _start(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], output: Path | None, resume: str) -> int:
+def _start(
+    spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], output: Path | None, resume: str, *, locked: bool, allow_drift: bool
+) -> int:
     from loraspec.plan import resolve
 
     plan = resolve(spec, profiles=profiles, sets=sets)
@@ -46,7 +52,12 @@ def _start(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], output:
     if resume == "never" and (folder / "run.json").exists():
         raise SpecError(f"{folder} holds a run already; continue it (--resume auto), give another --output, or change run.name")
     place = os.path.relpath(spec.resolve(), folder.resolve())
-    return carry_out(plan, folder, {"spec": Path(place).as_posix(), "profiles": list(profiles), "sets": list(sets)})
+    held: dict[str, Any] = {}
+    if locked:
+        from loraspec.cli.locked import hold_to_lock
+
+        held = hold_to_lock(plan, spec, allow_drift=allow_drift)
+    return carry_out(plan, folder, {"spec": Path(place).as_posix(), "profiles": list(profiles), "sets": list(sets), **held})
 
 
 def carry_out(plan: Plan, folder: Path, command: dict[str, Any]) -> int:

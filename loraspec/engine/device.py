@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import platform
+import re
 import resource
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -72,7 +77,10 @@ def compute_dtype(train: TrainTable, device: torch.device) -> torch.dtype | None
 
 
 def setup(train: TrainTable, device: torch.device) -> Precision:
-    """Set threads, TF32 and attention kernels; return the run's dtypes.
+    """Set threads, TF32, attention kernels and whether only deterministic kernels may run; return the run's dtypes.
+
+    The CPU's kernels are deterministic for a fixed number of threads. A GPU's are in strict mode only, which refuses an
+    operation that has no such kernel: a mode that only warns would let attention keep the other one.
 
     Raises:
         EnvironmentMissing: The device cannot compute in the wanted dtype.
@@ -80,11 +88,19 @@ def setup(train: TrainTable, device: torch.device) -> Precision:
     compute = compute_dtype(train, device)
     if train.threads:
         torch.set_num_threads(train.threads)
+    strict = train.deterministic and device.type != "cpu"
+    if strict:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first product is computed
+    torch.use_deterministic_algorithms(strict)
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = train.allow_tf32
         torch.backends.cudnn.allow_tf32 = train.allow_tf32
-        torch.backends.cuda.enable_flash_sdp(True)
-        torch.backends.cuda.enable_mem_efficient_sdp(True)
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = strict
+        cuda = torch.backends.cuda
+        for choose in (cuda.enable_flash_sdp, cuda.enable_mem_efficient_sdp, cuda.enable_cudnn_sdp):
+            choose(not strict)
+        cuda.enable_math_sdp(True)
         torch.cuda.reset_peak_memory_stats(device)
     weights = torch.float32 if compute is None or device.type == "cpu" else compute
     return Precision(device=device, weights=weights, compute=compute)
@@ -116,9 +132,49 @@ def facts(precision: Precision) -> dict[str, Any]:
         "compute": str(precision.compute or torch.float32).removeprefix("torch."),
         "weights": str(precision.weights).removeprefix("torch."),
         "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
         "torch": torch.__version__,
+        "torch_build_sha256": _sha256(torch.__config__.show()),
+        "cpu_sha256": _sha256(_cpu_flags()),
         "cuda": torch.version.cuda or "",
         "cudnn": str(torch.backends.cudnn.version() or "") if device.type == "cuda" else "",  # type: ignore[no-untyped-call]
         "allow_tf32": bool(torch.backends.cuda.matmul.allow_tf32) if device.type == "cuda" else False,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
+        **(_gpu(device) if device.type == "cuda" else {}),
     }
+
+
+def determinism(train: TrainTable, precision: Precision) -> dict[str, Any]:
+    """Return how far equal bits are promised here: ``strict`` (equal for an equal lock) or ``off``, and what was fixed for it."""
+    strict = train.deterministic or precision.device.type == "cpu"
+    return {
+        "mode": "strict" if strict else "off",
+        "attention": "math" if strict and precision.device.type == "cuda" else "torch's choice by shape",
+        "autocast": "off" if precision.compute is None else str(precision.compute).removeprefix("torch."),
+        "weights": str(precision.weights).removeprefix("torch."),
+        "tf32": train.allow_tf32 and precision.device.type == "cuda",
+    }
+
+
+def _gpu(device: torch.device) -> dict[str, Any]:
+    """Compute capability, number of multiprocessors, driver."""
+    properties = torch.cuda.get_device_properties(device)
+    version = Path("/proc/driver/nvidia/version")
+    found = re.search(r"\b\d{3}\.\d+(\.\d+)?\b", version.read_text(encoding="utf-8", errors="replace")) if version.is_file() else None
+    return {
+        "capability": f"{properties.major}.{properties.minor}",
+        "multiprocessors": properties.multi_processor_count,
+        "driver": found[0] if found else "",
+    }
+
+
+def _cpu_flags() -> str:
+    """What the processor can do, sorted: which kernels a library picks depends on it."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text(encoding="utf-8", errors="replace").splitlines() if known.is_file() else []
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return " ".join(sorted(set(flags))) or platform.machine()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -12,13 +12,14 @@ from loraspec.engine import device, disk
 from loraspec.engine.folder import STARTED, RunFolder, disk_told, held
 from loraspec.engine.interrupts import Now, listening
 from loraspec.engine.loop import train
+from loraspec.engine.pin import lock_of_run
 from loraspec.engine.prepare import prepare
 from loraspec.engine.run import Run
 from loraspec.engine.samework import identity, same_work
 from loraspec.engine.takeup import TakeUp
 from loraspec.errors import RunError, Stopped
 from loraspec.forecast import files_of
-from loraspec.lock import complete_lock, make_lock
+from loraspec.lock import make_lock
 from loraspec.plan import Plan
 from loraspec.spec.resolved import resolved_toml
 
@@ -119,7 +120,7 @@ def _phases(run: Run, lock: dict[str, Any]) -> None:
     run.load_model()
     since = timed("load", since)
     latents = prepare(run)
-    run.files.write_lock(complete_lock(lock, **run.facts()))
+    run.files.write_lock(lock_of_run(run, lock))
     run.hooks.loraspec_after_prepare(run=run, manifest=run.manifest)
     since = timed("prepare", since)
     run.interrupts.at_once = False  # from here on what was trained is saved first

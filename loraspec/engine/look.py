@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 from PIL import Image
@@ -15,6 +15,7 @@ from loraspec.engine.cache import Entry
 from loraspec.engine.device import facts
 from loraspec.errors import LoraspecError, Problem, RunError, SpecError
 from loraspec.images import decode
+from loraspec.pixels import pixels_sha256, prepared_pixels
 from loraspec.recipes import Recipe, latent_common, latent_recipe
 
 if TYPE_CHECKING:
@@ -44,22 +45,6 @@ class Looked:
     entry: Entry | None
     image: Image.Image | None
     digests: dict[str, str]
-
-
-def pixels_sha256(image: Image.Image) -> str:
-    """Return the sha256 (hex) of an image's mode, size and raw pixels, row by row."""
-    return hashlib.sha256(f"{image.mode} {image.width} x {image.height}\n".encode() + image.tobytes()).hexdigest()
-
-
-def prepared_pixels(placed: PlacedSample, image: Image.Image, transforms: list[Any]) -> Image.Image:
-    """Return a decoded image as the VAE sees it: transformed, resized to cover, cropped to its bucket."""
-    for transform in transforms:
-        image = transform(image, sample=placed.sample)
-    place = placed.placement
-    if image.size != place.resize:
-        image = image.resize(place.resize, Image.Resampling.LANCZOS, reducing_gap=None)
-    left, top = place.crop
-    return image.crop((left, top, left + place.width, top + place.height))
 
 
 class Images:

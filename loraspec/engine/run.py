@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from loraspec import __version__
 from loraspec.cachefolder import cache_root
 from loraspec.contracts import Adapter, ModelFamily, Objective, Placement
-from loraspec.engine import commit, device
+from loraspec.engine import commit
 from loraspec.engine.cache import Cache
 from loraspec.engine.events import Events
 from loraspec.engine.folder import RunFolder
@@ -24,6 +23,7 @@ from loraspec.errors import Stopped
 from loraspec.plan import Plan
 from loraspec.randomness import Rng
 
+FIRST_LOSSES = 10  # steps whose loss is kept each by itself, to compare with a published lock
 NO_LIMIT = 1e30  # clip_grad_norm_ measures without changing when the limit is never reached
 
 
@@ -212,6 +212,9 @@ class Run:
             for (step, _, _, d, lr), loss, norm in zip(pending, losses, norms, strict=True)
         ])
         self.epoch_losses += losses
+        for (step, *_), loss in zip(pending, losses, strict=True):
+            if step <= FIRST_LOSSES:
+                self.record("first", step=step, loss=loss)
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
         self.metrics = {
@@ -285,7 +288,3 @@ class Run:
             module.eval()
         for part in ("denoiser", "text_encoders", "vae"):
             self.family.place(part, device=self.precision.device)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what only the run knows, for the lock."""
-        return {"loraspec": __version__, "device": device.facts(self.precision), "base": dict(self.family.content())}

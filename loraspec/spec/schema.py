@@ -125,6 +125,9 @@ class TrainTable:
     max_grad_norm: float = option(default=1.0, help="Gradients are scaled down to this norm; 0 leaves them.", validator=validators.ge(0))
     device: str = option(default="auto", help="``auto`` (cuda, mps, cpu in this order), or a torch device such as ``cuda:1``.")
     allow_tf32: bool = option(default=True, help="Let float32 matrix products use TF32 on CUDA.")
+    deterministic: bool = option(
+        default=False, help="On a GPU, use kernels that give the same bits every time: slower; an operation without one is an error.",
+    )
     threads: int = option(default=0, help="CPU threads of torch; 0 leaves torch's choice.", validator=validators.ge(0))
     workers: int = option(
         default=0, help="Threads that decode images and assemble batches ahead of the loop; changes no number. 0 does it in the loop.",

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from loraspec.cachefolder import cache_root, files
-from loraspec.engine.look import pixels_sha256
 from loraspec.engine.store import read_tensors
+from loraspec.pixels import pixels_sha256
 from loraspec.testing.tiny_model import TinyFamily
 
 

@@ -40,7 +40,9 @@ def _components(lock: Mapping[str, Any]) -> Rows:
     for stage, chosen in _table(lock, "stages").items():
         for item in chosen if isinstance(chosen, list) else []:
             if isinstance(item, Mapping):
-                where = f"{item.get('distribution', '')} {item.get('version', '')}".strip()
+                distribution = str(item.get("distribution", ""))
+                version = _table(_table(lock, "plugins"), distribution).get("version", "")
+                where = f"{distribution} {version}".strip()
                 rows.append((str(stage).replace("_", " "), f"{item.get('use', '')} ({where})" if where else _text(item.get("use"))))
     return rows
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from loraspec.values import Context, ModelFacts
 from loraspec_guide.models.architecture import clip_targets, unet_targets, wrong_model
+from loraspec_guide.models.files import files_of
 from loraspec_guide.models.places import Place, architecture, find, tensor_names
 from loraspec_guide.models.standard import Architecture
 
@@ -70,4 +73,5 @@ def model_facts(options: ModelOptions, *, context: Context, family: str) -> Mode
     if place.kind == "folder" and place.path is not None:
         for file in sorted(file for part in ("unet", *base.text, "vae") for file in (place.path / part).glob("*.safetensors")):
             tensor_names(file)  # a file that was cut short is told before anything heavy is imported
-    return facts_of(base, public=place.public, prediction=prediction_of(place, base, options.prediction))
+    facts = facts_of(base, public=place.public, prediction=prediction_of(place, base, options.prediction))
+    return evolve(facts, files=files_of(options, context))

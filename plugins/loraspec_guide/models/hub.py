@@ -31,3 +31,14 @@ def download(repo: str, revision: str, *, variant: str | None, parts: tuple[str,
             hint=f"with a network: hf download {repo} --revision {revision}; "
             "or name a diffusers folder or a .safetensors file in model.checkpoint",
         ) from None
+
+
+def cached(repo: str, revision: str) -> Path | None:
+    """Return the folder of a hub id in the local cache, or None; nothing is fetched."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError):
+        return None

@@ -148,14 +148,15 @@ def write_run(
     (folder / "run.json").write_text(json.dumps(facts))
     (folder / "resolved.toml").write_text(RESOLVED, encoding="utf-8")
     packages = {
-        name: {"version": version, "record_sha256": ""}
+        name: {"version": version, "code_sha256": ""}
         for name, version in (("torch", "2.13.0"), ("diffusers", "0.42.1"), ("peft", "0.21.2"))
     }
     stages = {"optimizer": "guide:dadapt-adamw", "adapter": "guide:lora", "lr_scheduler": "guide:cosine"}
     lock = {
         "data": {"sha256": "9a" * 32},
         "model": {"family": "sdxl", "base": "loraspec_picturebook/base", "prediction": "epsilon"},
-        "stages": {stage: [{"use": use, "distribution": "loraspec", "version": "0.1.0"}] for stage, use in stages.items()},
+        "stages": {stage: [{"use": use, "distribution": "loraspec"}] for stage, use in stages.items()},
+        "plugins": {"loraspec": {"version": "0.1.0", "code_sha256": ""}},
         "environment": {"python": "3.11.2", "packages": packages},
         "adapter": {"kind": "lora", "rank": 16, "modules": 722, "parameters": 460_800},
         "run": {"device": {"device": "cpu", "threads": 2, "compute": "float32"}, "base": {"denoiser": "cd" * 32, "vae": "ef" * 32}},
