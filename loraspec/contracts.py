@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from loraspec.components import Component
+from loraspec.errors import PluginError
 from loraspec.randomness import Rng
 from loraspec.values import (
     AdapterFacts,
@@ -211,3 +213,32 @@ class Launcher(Protocol):
 
     def launch(self, work: Callable[[], int], *, command: Sequence[str]) -> int:
         """Return the exit code."""
+
+
+_OF_STAGE: Mapping[str, type] = {
+    "data_source": DataSource, "image_transform": ImageTransform, "captioner": Captioner, "caption_transform": CaptionTransform,
+    "model_family": ModelFamily, "adapter": Adapter, "lr_scheduler": LRSchedulerFactory, "objective": Objective, "exporter": Exporter,
+    "evaluator": Evaluator, "tracker": Tracker, "launcher": Launcher,
+}  # fmt: skip
+
+
+def built(stage: str, name: str, component: Component, options: Any) -> Any:
+    """Return what a component builds, once it has the methods of its stage.
+
+    Args:
+        stage: The stage's name.
+        name: ``plugin:component``, for the error.
+        component: The component.
+        options: Its options.
+
+    Raises:
+        PluginError: It built something else.
+    """
+    made = component.build(options)
+    own = vars(_OF_STAGE[stage]) if stage in _OF_STAGE else {"__call__": made} if stage == "optimizer" else {}
+    wanted = [key for key, value in own.items() if key == "__call__" or (callable(value) and not key.startswith("_"))]
+    lacking = [key for key in wanted if not callable(getattr(made, key, None))]
+    if lacking:
+        words = f"{name!r} built a {type(made).__name__}, which is no {stage.replace('_', ' ')}: it has no {', '.join(lacking)}"
+        raise PluginError(words).coded("E-PLUGIN-CONTRACT")
+    return made

@@ -160,7 +160,7 @@ def _refuse_clashes(plugins: list[Plugin]) -> None:
             raise PluginError(
                 f"plugin name {name!r} is claimed by {who}\n"
                 f"    hint: uninstall one, or leave one out: {DISABLED_VARIABLE}={claimants[-1].distribution}"
-            )
+            ).coded("E-PLUGIN-CLASH")
 
 
 # -- importing ---------------------------------------------------------------------------------------------------------

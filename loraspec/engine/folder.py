@@ -116,10 +116,10 @@ class RunFolder:
         path = self.path / RUN
         if not path.is_file():
             return {}
-        value = read_json(path)
-        if isinstance(value, dict) and not {"layout", "seal"} & value.keys():  # before there were seals
-            return forms.facts(path, value)
         try:
+            value = read_json(path)
+            if isinstance(value, dict) and not {"layout", "seal"} & value.keys():  # before there were seals
+                return forms.facts(path, value)
             return forms.facts(path, read_sealed(path))
         except RunError as error:
             raise error.coded("E-RUN-LAYOUT") from error

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from loraspec.cachefolder import cache_root
-from loraspec.contracts import Adapter, ModelFamily, Objective, Placement
+from loraspec.contracts import Adapter, ModelFamily, Objective, Placement, built
 from loraspec.engine import commit
 from loraspec.engine.cache import Cache
 from loraspec.engine.events import Events
@@ -69,19 +69,22 @@ class Run:
         self._build()
 
     def _build(self) -> None:
-        def built(stage: str) -> Any:
-            chosen = self.plan.one(stage)
-            return chosen.entry.component.build(chosen.options) if chosen else None
+        def make(stage: str, chosen: Any) -> Any:
+            return built(stage, chosen.entry.qualified, chosen.entry.component, chosen.options)
 
-        self.family: ModelFamily = built("model_family")
-        self.adapter: Adapter = built("adapter")
-        self.objective: Objective = built("objective")
-        self.captioner = built("captioner")
-        self._optimizer_factory = built("optimizer")
-        self._scheduler_factory = built("lr_scheduler")
-        self.image_transforms = [s.entry.component.build(s.options) for s in self.plan.many("image_transform")]
+        def one(stage: str) -> Any:
+            chosen = self.plan.one(stage)
+            return make(stage, chosen) if chosen else None
+
+        self.family: ModelFamily = one("model_family")
+        self.adapter: Adapter = one("adapter")
+        self.objective: Objective = one("objective")
+        self.captioner = one("captioner")
+        self._optimizer_factory = one("optimizer")
+        self._scheduler_factory = one("lr_scheduler")
+        self.image_transforms = [make("image_transform", s) for s in self.plan.many("image_transform")]
         many = {
-            stage: [(s.entry.qualified, s.entry.component.build(s.options)) for s in self.plan.many(stage)]
+            stage: [(s.entry.qualified, make(stage, s)) for s in self.plan.many(stage)]
             for stage in ("callback", "tracker", "evaluator", "exporter")
         }
         self.exporters: list[Any] = [exporter for _, exporter in many["exporter"]]

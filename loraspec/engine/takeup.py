@@ -149,7 +149,9 @@ class TakeUp:
     def _index(self) -> None:
         try:
             entries = self.files.index
-        except RunError:
+        except RunError as error:
+            if error.code == "E-RUN-LAYOUT":  # sealed, so not damaged but forged
+                raise
             entries = list(self._announced().values())
             self._quarantine([self.files.index_path], "is not what was written, and was made again from the journal", copy=True)
             self.files.write_index(entries)
