@@ -19,7 +19,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "plan": "Say exactly what a run will do; changes nothing.",
         "captions": "Look at captions as training will see them.",
         "plugins": "List the installed components and their options.",
-        "cache": "Say what is cached, and why an entry is or is not reused.",
+        "cache": "Look into the cache of latents and prompt embeddings, which all runs share.",
     },
     "Train": {
         "run": "Train, evaluate and report.",

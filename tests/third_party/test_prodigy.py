@@ -51,10 +51,13 @@ def test_plan_train_lock(installed: dict[str, str], tmp_path: Path) -> None:
     run("-m", "loraspec", "run", "spec.toml", "--set", "data.repeats=1", "--set", "run.output=out", environment=installed, folder=tmp_path)
 
     assert json.loads(plan.stdout)["steps"] == 2
-    [locked] = json.loads((tmp_path / "out" / "lock.json").read_text())["stages"]["optimizer"]
-    assert (locked["use"], locked["distribution"], locked["version"]) == ("prodigy:prodigy", "loraspec-prodigy", "0.1.0")
-    assert locked["options"] == {"lr": 0.5, "weight_decay": 0.01}
-    assert "prodigyopt" in json.dumps(locked)
+    lock = json.loads((tmp_path / "out" / "lock.json").read_text())
+    [locked] = lock["stages"]["optimizer"]
+    assert (locked["use"], locked["distribution"]) == ("prodigy:prodigy", "loraspec-prodigy")
+    assert lock["plugins"]["loraspec-prodigy"]["version"] == "0.1.0"
+    assert lock["spec"]["resolved"]["optimizer"] == {"use": "prodigy:prodigy", "lr": 0.5, "weight_decay": 0.01}
+    assert (lock["run"]["optimizer"]["lr"], lock["run"]["optimizer"]["weight_decay"]) == (0.5, 0.01)
+    assert "prodigyopt" in lock["environment"]["packages"]
     assert len(list((tmp_path / "out" / "epochs").glob("*.safetensors"))) == 1
 
 
