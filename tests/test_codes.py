@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -52,3 +53,17 @@ def test_page_of_the_docs_names_every_code() -> None:
     """docs/codes.md: rewrite with python -m loraspec.cli.docs."""
     page = (ROOT / "docs" / "codes.md").read_text(encoding="utf-8")
     assert table() in page
+
+
+def test_every_problem_has_a_code() -> None:
+    """Wherever a Problem is made, it gets its code there."""
+    bare = []
+    for folder in ("loraspec", "plugins"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if "tests" in path.parts or path == ROOT / "loraspec" / "errors.py":  # there a plain text becomes a problem
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Problem", "KeyProblem")
+                if named and not any(keyword.arg == "code" for keyword in node.keywords):
+                    bare.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert bare == []
