@@ -129,7 +129,7 @@ def test_no_pickle_and_no_global_random_state(path):
     banned = r"^\s*(?:import|from) pickle\b|\bpickle\.\w|\btorch\.load\(|np\.random\.seed|torch\.manual_seed|^import random$|torch\.seed\("
     # module constructors and dropout take no generator: there it is a forked one that is put back
     allowed = path.name in ("models.py", "probe.py") and path.parent.name == "loraspec_picturebook"
-    allowed |= path.parent.name in ("hostile", "corpus")  # they patch these, and lay bombs
+    allowed |= path.parent.name in ("hostile", "corpus") or path.name == "test_bans.py"  # they name, patch and lay them
     found = [] if allowed else re.findall(banned, text, re.MULTILINE)
 
     assert not found, f"{path}: {found}"
