@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 BIN = .venv/bin
 PROFILES ?= twin embedded
 
-.PHONY: install demo test test-slow lint bench docs locks base fuzz
+.PHONY: install demo test test-slow lint bench docs locks base fuzz torture
 
 .venv/installed: pyproject.toml plugins/openmoji/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -42,3 +42,6 @@ base: install
 
 fuzz: install
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz.run all $(or $(LORASPEC_FUZZ),1000000)
+
+torture: install
+	OMP_NUM_THREADS=1 PYTHONPATH=tests/torture $(BIN)/python -m wreck

@@ -69,7 +69,7 @@ def carry_out(plan: Plan, folder: Path, command: dict[str, Any]) -> int:
     from loraspec.forecast import all_warnings
 
     facts = _facts(folder)
-    if facts.get("state") == "done" and not _grows(plan, folder):
+    if facts.get("state") == "done" and not _grows(plan, folder) and _intact(folder):
         return _done(plan, folder, facts)
     _look(plan)
     echo_problems(all_warnings(plan))
@@ -104,6 +104,12 @@ def _facts(folder: Path) -> dict[str, Any]:
     from loraspec.engine.folder import RunFolder
 
     return RunFolder(folder).facts
+
+
+def _intact(folder: Path) -> bool:
+    from loraspec.engine.takeup import intact
+
+    return intact(folder)
 
 
 def _grows(plan: Plan, folder: Path) -> bool:

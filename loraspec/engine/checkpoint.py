@@ -106,13 +106,18 @@ def save(root: Path, *, step: int, state: dict[str, Any]) -> Path:
     disk.sync_folder(beside)
     if final.exists() and read_json(final / MANIFEST) == manifest:
         disk.discard(beside)
-        return final
-    if final.exists():
-        disk.discard(final)
-    disk.move(beside, final)
+    else:
+        if final.exists():
+            disk.discard(final)
+        disk.move(beside, final)
+    prune(root, step=step)
+    return final
+
+
+def prune(root: Path, *, step: int) -> None:
+    """Drop all checkpoints up to ``step`` but the last two."""
     for old in [folder for folder in folders(root) if step_of(folder) <= step][:-KEPT]:
         disk.discard(old)
-    return final
 
 
 def load(folder: Path, *, device: torch.device) -> tuple[int, dict[str, Any]]:

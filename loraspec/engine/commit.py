@@ -51,6 +51,7 @@ def take_up(run: Run) -> None:
     missing = next((epoch for epoch in range(1, run.plan.spec.train.epochs + 1) if epoch not in done), None)
     if missing is None:
         run.step = run.total_steps
+        checkpoint.prune(run.folder / "state", step=run.step)
         return
     last = missing * run.data.steps_per_epoch
     found = [folder for folder in checkpoint.folders(run.folder / "state") if checkpoint.step_of(folder) <= last]

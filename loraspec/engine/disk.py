@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from loraspec.engine.interrupts import shielded
 
 PART = ".part"  # ends the name of everything that is not yet what it will be
 NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
+PIECE = 2**20  # bytes
 MODE = 0o666  # & ~umask, as for any file
 
 weak: set[str] = set()  # names of folders whose file system cannot make renames durable
@@ -123,6 +124,7 @@ def discard(path: Path) -> None:
     with shielded():
         if not _is_folder(path):
             os.unlink(path)  # noqa: PTH108
+            sync_folder(path.parent)
             return
         if not is_staged(path.name):
             doomed = path.with_name(f".{path.name}.{os.getpid()}.old{PART}")
@@ -130,6 +132,7 @@ def discard(path: Path) -> None:
             sync_folder(path.parent)
             path = doomed
         _discard_folder(path)
+        sync_folder(path.parent)
 
 
 def shorten(path: Path, size: int) -> None:
@@ -143,6 +146,11 @@ def shorten(path: Path, size: int) -> None:
             raise _placed(error, path) from error
         finally:
             os.close(handle)
+
+
+def open_kept(path: Path) -> int:
+    """Open a file that stays open, and make it when it is absent: the lock file."""
+    return os.open(path, os.O_RDWR | os.O_CREAT, MODE)
 
 
 def overwrite(handle: int, data: bytes) -> None:
@@ -170,16 +178,28 @@ def _write(path: Path, chunks: Iterable[bytes | memoryview]) -> str:
     digest = hashlib.sha256()
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE)
     try:
-        for chunk in chunks:
-            data = memoryview(chunk)
+        for data in _gathered(chunks):
             digest.update(data)
-            _put(handle, data)
+            _put(handle, memoryview(data))
         os.fsync(handle)
     except OSError as error:
         raise _placed(error, path) from error
     finally:
         os.close(handle)
     return digest.hexdigest()
+
+
+def _gathered(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """Join small pieces: a weight file has hundreds of tensors of a few kB."""
+    small = bytearray()
+    for chunk in chunks:
+        if len(small) + len(chunk) <= PIECE:
+            small += chunk
+            continue
+        yield bytes(small)
+        small.clear()
+        yield chunk
+    yield bytes(small)
 
 
 def _put(handle: int, data: memoryview) -> None:

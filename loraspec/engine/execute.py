@@ -76,20 +76,20 @@ def _opened(plan: Plan, files: RunFolder, command: dict[str, Any], **given: Any)
     begun = bool(files.facts)
     names = [Path(path).name for path, _ in files_of(plan)]
     disk.probe(files.path, max([*names, "0" * 64 + ".png"], key=len))  # cells are named by their hash
-    told: list[str] = []
+    taken = TakeUp(files, plan)
+    taken.sweep()
     if begun:
-        taken = TakeUp(files, plan)
         taken.records()
         lock, notes = same_work(files, plan, lock, command)
         taken.results()
-        told = [*taken.told, *notes]
+        taken.told += notes
     run = Run(plan, files.path, **given)
     if not begun:
         facts = {"loraspec": __version__, "name": plan.name, "started": _now(), **identity(plan, lock), **command}
         files.begin(spec_text=plan.document.text, resolved=resolved_toml(plan.resolved), lock=lock, facts=facts)
         files.journal.write("started", **{name: files.facts[name] for name in STARTED})
     files.note(state="running")
-    for text in told:
+    for text in taken.told:
         run.say(text, severity="warning")
     return run, lock
 

@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import os
 import platform
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from loraspec.engine.interrupts import Interrupts
 from loraspec.engine.journal import JOURNAL, Journal, read
 from loraspec.engine.store import append_line, file_sha256, read_json, read_sealed, sealed, write_bytes, write_json
 from loraspec.errors import Problem, RunError, SpecError
+from loraspec.forecast import free_bytes
 from loraspec.lock import lock_bytes
 
 __all__ = ["Interrupts", "RunFolder", "disk_told", "held"]
@@ -36,7 +36,7 @@ def held(folder: Path) -> Iterator[None]:
         RunError: Another process holds it.
     """
     disk.make_folders(folder)
-    handle = os.open(folder / HELD, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = disk.open_kept(folder / HELD)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,7 +69,7 @@ def disk_told(folder: Path) -> Iterator[None]:
     except OSError as error:
         said = error.strerror or (str(error).strip().splitlines() or [type(error).__name__])[0]
         if error.errno == errno.ENOSPC:
-            said += f" ({shutil.disk_usage(folder).free // 2**20} MiB are free there)"
+            said += f" ({free_bytes(folder) // 2**20} MiB are free there)"
         place = error.filename or folder
         hint = "mend it and start the run again: what it has saved is kept"
         raise RunError(f"{place}: {said}\n    hint: {hint}").coded("E-RUN-DISK") from error

@@ -35,15 +35,22 @@ class TakeUp:
         self.plan = plan
         self.told: list[str] = []
 
-    def records(self) -> None:
-        """Remove what was never finished, and mend what says which run this is: enough to see whether it is this plan's.
+    def sweep(self) -> None:
+        """Remove what was never finished.
 
         Raises:
-            RunError: The folder's layout is not a run's (links, names that lead out), or is a newer loraspec's.
+            RunError: A folder is a link.
         """
         self._refuse_links()
         for path in list(self._unfinished(self.files.path)):
             disk.discard(path)
+
+    def records(self) -> None:
+        """Mend what says which run this is: enough to see whether it is this plan's.
+
+        Raises:
+            RunError: It was written by a newer loraspec, or cannot be mended.
+        """
         self._journal()
         self._facts()
         self._texts()
@@ -132,6 +139,8 @@ class TakeUp:
         if not any(line["kind"] == "started" for line in lines):
             started = {name: self.files.facts[name] for name in STARTED if name in self.files.facts}
             self.files.journal.write("started", **started)
+            if self.files.index_path.is_file():
+                self.told.append(f"{JOURNAL} was gone, or from before there was one, and begins again")
 
     def _texts(self) -> None:
         """Copies of the spec are written again; a damaged lock is left out of the comparison, which the digests then make."""
@@ -215,6 +224,15 @@ class TakeUp:
         for entry in self.files.index:
             if announced.get(entry["epoch"]) != entry:
                 self.files.journal.write("epoch", **entry)
+
+
+def intact(folder: Path) -> bool:
+    """Whether every committed epoch of a run is as it was committed."""
+    try:
+        entries = RunFolder(folder).index
+        return not any(_wrong(folder / "epochs" / file["path"], file) for entry in entries for file in entry["files"])
+    except (RunError, AttributeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _wrong(path: Path, file: dict[str, Any]) -> str:
