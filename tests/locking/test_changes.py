@@ -38,7 +38,7 @@ use = "folder"
 path = "images"
 rights = "own"
 [[captions.transforms]]
-use = "shuffle"
+use = "tidy"
 [adapter]
 rank = 4
 [optimizer]
