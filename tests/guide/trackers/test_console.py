@@ -107,3 +107,18 @@ def test_metric_words_show_what_is_there() -> None:
     """A metric that an objective or engine does not give is left out."""
     assert metric_words({"loss": 0.5}) == "loss 0.5000"
     assert metric_words({}) == ""
+
+
+def test_messages_cannot_move_the_cursor() -> None:
+    """Escape sequences, links, returns and bidirectional marks in a message are shown as they are written."""
+    import io
+
+    from loraspec_guide.trackers.console import ConsoleTracker
+    from rich.console import Console
+
+    out = io.StringIO()
+    tracker = ConsoleTracker(console=Console(file=out, highlight=False))
+    tracker.loraspec_on_message(run=None, text="a\x1b[2J\x1b]8;;http://x\x07b\rc\u202ed", severity="info")
+
+    assert out.getvalue().strip().isprintable()
+    assert "\\u001b[2J" in out.getvalue()
