@@ -143,7 +143,7 @@ class Whole:
     def __init__(self, run: Any, latents: Any, watch: pytest.MonkeyPatch) -> None:
         import torch
 
-        from loraspec.engine import loop
+        from loraspec.engine import feed
         from loraspec.engine.text import Encodings
 
         run.load_model()
@@ -153,7 +153,7 @@ class Whole:
         self.encodings.of = around("text", self.encodings.of)  # type: ignore[method-assign]
         run.objective = around("forward", run.objective)
         run.optimizer.step = around("optimizer", run.optimizer.step)
-        self._patches = (loop, "make_batch", around("data", loop.make_batch)), (
+        self._patches = (feed, "make_batch", around("data", feed.make_batch)), (
             torch.autograd, "backward", around("backward", torch.autograd.backward))  # fmt: skip
         self._steps = self._all()
         self.encoding, self.epochs = 0.0, 0
@@ -171,9 +171,12 @@ class Whole:
 
     def step(self, step: Any) -> None:
         """The body of the loop of ``loraspec.engine.loop.train``."""
+        from loraspec.engine.feed import feed
         from loraspec.engine.loop import train_step
 
-        train_step(self.run, step, self.latents, self.encodings)
+        self.run.watch.begin(step.epoch)
+        for one, batches in feed(self.run, [step], latents=self.latents, encodings=self.encodings):
+            train_step(self.run, one, batches)
         if self.run.logs_at(step.index):
             self.run.log()
         self.run.check_interrupt(save=True)
