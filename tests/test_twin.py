@@ -31,3 +31,12 @@ def test_the_twin_gives_the_same_bits_again(loraspec_cli: Callable[..., Outcome]
     assert demanded.startswith(("demanded: R3 (the fingerprint is equal)", "demanded: R2")), demanded
     done.assert_success()
     assert f"achieved: {demanded.split()[1]}" in done.out or "achieved: R3" in done.out
+
+
+def test_the_lock_of_the_embedded_recipe_is_that_of_its_spec(loraspec_cli: Callable[..., Outcome]) -> None:
+    """Spec, data, base and plan are as locked: whoever changes one makes the lock anew. Reproducing it takes minutes."""
+    said = loraspec_cli("verify", LOCK.with_name("daumier.embedded.lock")).out
+
+    for field in ("spec ", "data ", "base ", "plan "):
+        (line,) = [line for line in said.splitlines() if line.startswith(field)]
+        assert "as locked" in line, said
