@@ -15,11 +15,21 @@ _CHUNK = 1 << 20
 
 @frozen
 class FileDigest:
-    """A file: size in bytes, sha256 of its bytes, and of its content (see ``content_sha256``)."""
+    """A file: size in bytes, sha256 of its bytes, and of its content.
+
+    The content of a safetensors file is name, dtype, shape and bytes of each tensor, in the order of names: saving the same tensors again,
+    with another header or in another order, does not change it. Any other file's content is its bytes.
+    """
 
     size: int
     sha256: str
     content_sha256: str
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 (hex) of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def file_digest(path: Path) -> FileDigest:
@@ -28,25 +38,8 @@ def file_digest(path: Path) -> FileDigest:
     Raises:
         OSError: It cannot be read.
     """
-    with path.open("rb") as handle:
-        whole = hashlib.file_digest(handle, "sha256").hexdigest()
+    whole = file_sha256(path)
     return FileDigest(path.stat().st_size, whole, _tensors_sha256(path) or whole)
-
-
-def content_sha256(path: Path) -> str:
-    """Return the sha256 over name, dtype, shape and bytes of each tensor, in the order of names.
-
-    Saving the same tensors again, with another header or in another order, does not change it. A file that holds no
-    tensors has the sha256 of its bytes.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    found = _tensors_sha256(path)
-    if found:
-        return found
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _tensors_sha256(path: Path) -> str:

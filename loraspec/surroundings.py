@@ -24,19 +24,6 @@ VARIABLES = (
     "PYTHONHASHSEED", "PYTORCH_CUDA_ALLOC_CONF", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 )  # fmt: skip
 
-SPIN = "1000"  # rounds of waiting; beside busy processes 8 to 17 times the steps of the default, see docs/lock.md
-
-
-def quiet_threads() -> None:
-    """Let idle threads of OpenMP sleep after a short spin, unless the user has said how they should wait.
-
-    GNU's runtime lets them spin for long: beside busy processes a step then takes many times as long. Sleeping at once costs a
-    third of the speed on free cores. Has no effect once torch is imported; changes no number.
-    """
-    if "torch" not in sys.modules and not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
-        os.environ["GOMP_SPINCOUNT"] = SPIN
-
-
 def surroundings(libraries: Iterable[str] = ()) -> dict[str, Any]:
     """Return Python, platform, packages (those named and those of the core), image codecs and the switches that are set."""
     return {

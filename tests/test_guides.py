@@ -22,13 +22,13 @@ COMMANDS = [
 def test_cited_command_exists(page, line):
     """Command, sub-command and options are known to the command line; a command named alone is not called."""
     words = shlex.split(line)[1:]
-    command, context = main, click.Context(main)
+    command, context = main, click.Context(main, **main.context_settings)
     while isinstance(command, click.Group) and words:
         name = words.pop(0)
         command = command.get_command(context, name)
         assert command is not None, f"{page}: {name!r} in {line!r}"
     if words:
-        command.make_context(line, words)  # parses, and raises a usage error for what it does not know
+        command.make_context(line, words, parent=context)  # parses, and raises a usage error for what it does not know
 
 
 def test_pages_cite_commands():

@@ -1,9 +1,7 @@
-"""What is installed and set here: switches of threads, code digests of distributions."""
+"""What is installed and set here: variables, code digests of distributions."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -11,25 +9,7 @@ from pathlib import Path
 import pytest
 
 from loraspec.distributions import code_sha256
-from loraspec.surroundings import SPIN, VARIABLES, quiet_threads, surroundings
-
-
-@pytest.mark.parametrize(
-    ("given", "after"),
-    [({}, SPIN), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, None)],
-)
-def test_threads_are_quiet_unless_the_user_said_how(given: dict[str, str], after: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before torch is imported, and only then."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    monkeypatch.setattr(os, "environ", {**environment, **given})
-    monkeypatch.setattr(sys, "modules", {name: module for name, module in sys.modules.items() if name != "torch"})
-    quiet_threads()
-    assert os.environ.get("GOMP_SPINCOUNT") == after
-
-    sys.modules["torch"] = sys
-    monkeypatch.setattr(os, "environ", dict(environment))
-    quiet_threads()
-    assert "GOMP_SPINCOUNT" not in os.environ
+from loraspec.surroundings import VARIABLES, surroundings
 
 
 def test_only_listed_variables_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from loraspec.cli.threads import quiet_threads
 from loraspec.errors import EXIT_FOUND, LoraspecError, SpecError
-from loraspec.surroundings import quiet_threads
 
 INTERRUPTED = 130
 

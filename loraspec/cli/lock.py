@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,16 +70,14 @@ def command(
 
 def _carried_out(chosen: Target, runs: int) -> list[Path]:
     """Carry out a spec's run and others with the next seeds, under ``runs/``; return their folders."""
-    from loraspec.cli.run import carry_out
+    from loraspec.cli.run import carry_out, command_of
     from loraspec.plan import resolve
 
     first, folders = chosen.plan().spec.run.seed, []
     for seed in range(first, first + runs):
         sets = (*chosen.sets, *([f"run.seed={seed}"] if seed != first else []))
         plan = resolve(chosen.spec, profiles=chosen.profiles, sets=sets)
-        place = os.path.relpath(chosen.spec.resolve(), plan.run_folder.resolve())
-        said = {"spec": Path(place).as_posix(), "profiles": list(chosen.profiles), "sets": list(sets)}
-        code = carry_out(plan, plan.run_folder, said)
+        code = carry_out(plan, plan.run_folder, command_of(chosen.spec, plan.run_folder, chosen.profiles, sets))
         if code != EXIT_DONE:
             raise LockError(f"{plan.run_folder}: the run ended with exit code {code}")
         folders.append(plan.run_folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -77,11 +76,9 @@ def _fresh(plan: Plan) -> Path:
 
 
 def _run(plan: Plan, chosen: Target, folder: Path) -> bool:
-    from loraspec.cli.run import carry_out
+    from loraspec.cli.run import carry_out, command_of
 
-    place = os.path.relpath(chosen.spec.resolve(), folder.resolve())
-    command = {"spec": Path(place).as_posix(), "profiles": list(chosen.profiles), "sets": list(chosen.sets)}
-    code = carry_out(plan, folder, command)
+    code = carry_out(plan, folder, command_of(chosen.spec, folder, chosen.profiles, chosen.sets))
     if code != EXIT_DONE:
         raise RunError(f"{folder}: the run ended with exit code {code}")
     return False
@@ -97,9 +94,10 @@ def _run_interrupted(plan: Plan, chosen: Target, folder: Path) -> bool:
         events = folder / "events.jsonl"
         return events.is_file() and '"kind":"first"' in events.read_text(encoding="utf-8", errors="replace")
 
-    flags = [word for name in chosen.profiles for word in ("--profile", name)] + [word for text in chosen.sets for word in ("--set", text)]
+    from loraspec.cli.run import words_of
+
     loraspec = [sys.executable, "-m", "loraspec"]
-    child = subprocess.Popen([*loraspec, "run", str(chosen.spec), *flags, "--output", str(folder)])
+    child = subprocess.Popen([*loraspec, *words_of(chosen.spec, folder, chosen.profiles, chosen.sets)])
     try:
         while child.poll() is None and not begun():
             time.sleep(POLL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -51,13 +51,18 @@ def _start(
     folder = output or plan.run_folder
     if resume == "never" and (folder / "run.json").exists():
         raise SpecError(f"{folder} holds a run already; continue it (--resume auto), give another --output, or change run.name")
-    place = os.path.relpath(spec.resolve(), folder.resolve())
     held: dict[str, Any] = {}
     if locked:
         from loraspec.cli.locked import hold_to_lock
 
         held = hold_to_lock(plan, spec, allow_drift=allow_drift)
-    return carry_out(plan, folder, {"spec": Path(place).as_posix(), "profiles": list(profiles), "sets": list(sets), **held})
+    return carry_out(plan, folder, {**command_of(spec, folder, profiles, sets), **held})
+
+
+def command_of(spec: Path, folder: Path, profiles: Sequence[str], sets: Sequence[str]) -> dict[str, Any]:
+    """Return what a run's folder keeps of the command that began it: the spec as seen from there, profiles and ``--set`` values."""
+    place = os.path.relpath(spec.resolve(), folder.resolve())
+    return {"spec": Path(place).as_posix(), "profiles": list(profiles), "sets": list(sets)}
 
 
 def carry_out(plan: Plan, folder: Path, command: dict[str, Any]) -> int:
@@ -75,8 +80,7 @@ def carry_out(plan: Plan, folder: Path, command: dict[str, Any]) -> int:
     echo_problems(all_warnings(plan))
     launcher = plan.one("launcher")
     assert launcher is not None  # the stage has a default
-    flags = [*_flags("--profile", command["profiles"]), *_flags("--set", command["sets"]), "--output", str(folder)]
-    argv = ["loraspec", "run", str(plan.document.path), *flags]
+    argv = ["loraspec", *words_of(plan.document.path, folder, command["profiles"], command["sets"])]
 
     def work() -> int:
         from loraspec.engine.execute import execute
@@ -94,8 +98,10 @@ def carry_out(plan: Plan, folder: Path, command: dict[str, Any]) -> int:
     return int(launcher.entry.component.build(launcher.options).launch(work, command=argv))
 
 
-def _flags(name: str, values: list[str]) -> list[str]:
-    return [word for value in values for word in (name, value)]
+def words_of(spec: Path, folder: Path, profiles: Sequence[str], sets: Sequence[str]) -> list[str]:
+    """Return the words behind ``loraspec`` that carry a run out in a folder."""
+    flags = [word for name, values in (("--profile", profiles), ("--set", sets)) for value in values for word in (name, value)]
+    return ["run", str(spec), *flags, "--output", str(folder)]
 
 
 def _facts(folder: Path) -> dict[str, Any]:

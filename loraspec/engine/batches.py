@@ -31,7 +31,10 @@ def draw_latents(visits: Sequence[Visit], *, latents: Mapping[str, Latents], rng
 
 def make_batch(run: Run, visits: Sequence[Visit], *, latents: Mapping[str, Latents], encodings: Encodings) -> Batch:
     """Assemble one micro-batch."""
-    seen = tuple(Seen(visit, run.content[visit.key], run.data.caption(visit), run.placements[visit.key]) for visit in visits)
-    conditioning = run.family.condition(encodings.of(visits), placements=[one.placement for one in seen])
+    captions = [run.data.caption(visit) for visit in visits]
+    placements = [run.placements[visit.key] for visit in visits]
+    shown = zip(visits, captions, placements, strict=True)
+    seen = tuple(Seen(visit, run.content[visit.key], caption, placement) for visit, caption, placement in shown)
+    conditioning = run.family.condition(encodings.of(captions), placements=placements)
     pixels = draw_latents(visits, latents=latents, rng=run.rng).to(run.precision.device, non_blocking=True)
     return Batch(visits=tuple(visits), latents=pixels, conditioning=conditioning, rng=run.rng, seen=seen)

@@ -12,17 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loraspec.digests import file_sha256
 from loraspec.engine import disk, forms
-from loraspec.engine.store import (
-    file_sha256,
-    read_json,
-    read_sealed,
-    read_tensors,
-    sealed,
-    tensors_sha256,
-    write_json,
-    write_tensors,
-)
+from loraspec.engine.store import read_json, read_sealed, read_tensors, sealed, tensors_sha256, write_json, write_tensors
 from loraspec.errors import RunError
 
 LAYOUT = 2  # 2: the manifest is sealed

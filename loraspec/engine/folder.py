@@ -13,15 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from loraspec.digests import file_sha256
 from loraspec.engine import disk, forms
-from loraspec.engine.interrupts import Interrupts
 from loraspec.engine.journal import JOURNAL, Journal, read
-from loraspec.engine.store import append_line, file_sha256, read_json, read_sealed, sealed, write_bytes, write_json
+from loraspec.engine.store import append_line, read_json, read_sealed, sealed, write_bytes, write_json
 from loraspec.errors import Problem, RunError, SpecError
 from loraspec.forecast import free_bytes
 from loraspec.lock import lock_bytes
-
-__all__ = ["Interrupts", "RunFolder", "disk_told", "held"]
 
 SPEC, RESOLVED, LOCK, RUN, HELD = "spec.toml", "resolved.toml", "lock.json", "run.json", ".held"
 LAYOUT = 1

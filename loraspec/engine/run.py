@@ -20,10 +20,10 @@ from loraspec.engine.interrupts import Interrupts
 from loraspec.engine.store import read_tensors
 from loraspec.engine.watch import Row, Watch
 from loraspec.errors import Stopped
+from loraspec.locking.outcome import FIRST
 from loraspec.plan import Plan
 from loraspec.randomness import Rng
 
-FIRST_LOSSES = 10  # steps whose loss is kept each by itself, to compare with a published lock
 NO_LIMIT = 1e30  # clip_grad_norm_ measures without changing when the limit is never reached
 
 
@@ -216,7 +216,7 @@ class Run:
         ])
         self.epoch_losses += losses
         for (step, *_), loss in zip(pending, losses, strict=True):
-            if step <= FIRST_LOSSES:
+            if step <= FIRST:
                 self.record("first", step=step, loss=loss)
         now = time.perf_counter()
         seconds, self._since = now - self._since, now

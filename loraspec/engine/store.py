@@ -103,12 +103,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise RunError(f"{path}: cannot be read as safetensors: {error}").coded(getattr(error, "code", "")) from error
 
 
-def file_sha256(path: Path) -> str:
-    """Return the sha256 (hex) of a file's bytes."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     """Return the sha256 over names, dtypes, shapes and bytes."""
     digest = hashlib.sha256()

@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from loraspec.digests import file_sha256
 from loraspec.engine import checkpoint, disk
 from loraspec.engine.folder import LAYOUT, LOCK, RESOLVED, RUN, SPEC, STARTED, RunFolder
 from loraspec.engine.journal import JOURNAL
-from loraspec.engine.store import file_sha256
 from loraspec.errors import RunError
 from loraspec.spec.resolved import resolved_toml
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from loraspec.contracts import Visit
 from loraspec.dataplan import Step
 from loraspec.engine.device import facts
 from loraspec.engine.watch import is_out_of_memory
@@ -96,10 +95,10 @@ class Encodings:
         run.family.place("text_encoders", device=torch.device("cpu"))
         return found
 
-    def of(self, visits: Sequence[Visit]) -> dict[str, Tensor]:
-        """Return the encoded captions of visits, stacked, on the device."""
-        data, device = self._run.data, self._run.precision.device
-        parts = [self._by_tokens[self._of_caption[data.caption(visit)]] for visit in visits]
+    def of(self, captions: Sequence[str]) -> dict[str, Tensor]:
+        """Return encoded captions of this epoch, stacked, on the device."""
+        device = self._run.precision.device
+        parts = [self._by_tokens[self._of_caption[caption]] for caption in captions]
         return {name: torch.stack([part[name] for part in parts]).to(device, non_blocking=True) for name in parts[0]}
 
 
@@ -110,10 +109,10 @@ class LiveEncodings(Encodings):
         """Keep the encoders on the device."""
         self._run.family.place("text_encoders", device=self._run.precision.device)
 
-    def of(self, visits: Sequence[Visit]) -> dict[str, Tensor]:
+    def of(self, captions: Sequence[str]) -> dict[str, Tensor]:
         """Encode now, with gradient."""
         run = self._run
-        ids = torch.from_numpy(run.family.tokenize([run.data.caption(visit) for visit in visits]))
+        ids = torch.from_numpy(run.family.tokenize(captions))
         return dict(run.family.encode_tokens(ids.to(run.precision.device)))
 
 

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from loraspec.engine.store import write_json
 from loraspec.errors import RunError
-from loraspec.randomness import uniform53
+from loraspec.randomness import scaled, uniform53
 from loraspec.stream import Seen, Stream
 from loraspec.values import AdapterState
 
@@ -111,7 +111,7 @@ class Watch:
         samples = [
             {
                 "key": seen.visit.key, "repeat": seen.visit.repeat, "sha256": seen.content, "caption": seen.caption,
-                "timestep": uniform53(self.run.rng("timestep", *seen.visit.index)) * steps >> 53,
+                "timestep": scaled(uniform53(self.run.rng("timestep", *seen.visit.index)), steps),
             }
             for seen in self._seen.get(row.step, [])
         ]

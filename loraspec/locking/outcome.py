@@ -11,17 +11,17 @@ from typing import Any
 
 from attrs import frozen
 
-from loraspec.digests import file_digest
+from loraspec.digests import file_digest, file_sha256
 from loraspec.errors import RunError
 from loraspec.locking.compare import Verdict
 
-FIRST = 10  # steps whose loss is compared
+FIRST = 10  # steps whose loss a run keeps each by itself, to be compared
 CLOSE = {"float32": 1e-3}  # relative, by the dtype of the forward pass
 CLOSE_ELSE = 5e-2
 DEVIATIONS = 3.0
 SEEDS = 5  # runs that a published band rests on
 METRICS = ("loss", "weight_norm", "d_lr")  # of the last epoch
-COUNTS = ("cells", "rendered")  # of evaluators: how much was drawn, not how good it is
+COUNTS = ("cells", "rendered", "failed")  # of evaluators: how much was drawn, not how good it is
 
 
 @frozen
@@ -88,7 +88,7 @@ def damaged(folder: Path) -> list[str]:
             path = folder / "epochs" / str(file["path"])
             if not path.is_file():
                 found.append(f"{path}: epoch {entry['epoch']} committed it, and it is gone")
-            elif file_digest(path).sha256 != file["sha256"]:
+            elif file_sha256(path) != file["sha256"]:
                 found.append(f"{path}: differs from what epoch {entry['epoch']} committed")
     return found
 

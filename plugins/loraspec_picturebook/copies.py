@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from loraspec_picturebook.export import BASE, load_pipeline
+from loraspec_picturebook.export import load_pipeline, with_lora
+from loraspec_picturebook.judge import lora_parser
 from loraspec_picturebook.quality import generate
 from loraspec_picturebook.sets import set_picture, set_scenes, style_caption
 from loraspec_picturebook.styles import STYLES, Style
@@ -57,12 +58,8 @@ def copies(
 ) -> Copies:
     """Generate each training caption of a style set draws times and compare; without weights, what the base gives."""
     scenes = [scene for scene in set_scenes(images) for _ in range(draws)]
-    if weights is not None:
-        pipeline.load_lora_weights(str(weights.parent), weight_name=weights.name, adapter_name="judged")
-        pipeline.set_adapters(["judged"], [1.0])
-    made = generate(pipeline, [style_caption(scene, style) for scene in scenes], steps=steps, guidance=guidance, seed=77, batch=24)
-    if weights is not None:
-        pipeline.delete_adapters("judged")
+    with with_lora(pipeline, weights):
+        made = generate(pipeline, [style_caption(scene, style) for scene in scenes], steps=steps, guidance=guidance, seed=77, batch=24)
     trained = [set_picture(scene, style) for scene in scenes]
     others = [[set_picture(same_words(scene, layout), style) for layout in range(1, OTHERS + 1)] for scene in scenes]
     return Copies(
@@ -75,21 +72,15 @@ def copies(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints distances and the share of copies; 0."""
-    import argparse
     import sys
 
     import torch
 
     from loraspec_picturebook.card import sheet
 
-    parser = argparse.ArgumentParser(prog="python -m loraspec_picturebook.copies", description=__doc__)
-    parser.add_argument("weights", type=Path, help="an epoch file, published or diffusers key names")
-    parser.add_argument("--style", default="lithograph", choices=sorted(STYLES))
+    parser = lora_parser("copies", __doc__, guidance=2.5, sheet="generated above, trained below")
     parser.add_argument("--images", type=int, required=True, help="training pictures of the run: the first so many of the style set")
     parser.add_argument("--draws", type=int, default=4, help="pictures for each caption")
-    parser.add_argument("--base", type=Path, default=BASE, help="pipeline folder (default: the shipped one)")
-    parser.add_argument("--guidance", type=float, default=2.5)
-    parser.add_argument("--sheet", type=Path, help="write a picture here: generated above, trained below")
     given = parser.parse_args(arguments)
     with torch.inference_mode():
         pipeline = load_pipeline(given.base)

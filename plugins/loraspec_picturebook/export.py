@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,6 +78,20 @@ def _tidy(path: Path) -> None:
     config = json.loads(path.read_text(encoding="utf-8"))
     config.pop("_name_or_path", None)
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def with_lora(pipeline: Any, weights: Path | None, weight: float = 1.0) -> Iterator[None]:
+    """Let the pipeline generate with a LoRA's file at an adapter weight, or (None) as it is."""
+    if weights is None:
+        yield
+        return
+    pipeline.load_lora_weights(str(weights.parent), weight_name=weights.name, adapter_name="judged")
+    try:
+        pipeline.set_adapters(["judged"], [weight])
+        yield
+    finally:
+        pipeline.delete_adapters("judged")
 
 
 def load_pipeline(folder: Path = BASE) -> StableDiffusionXLPipeline:

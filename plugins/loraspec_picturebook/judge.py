@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from loraspec_picturebook.export import BASE, load_pipeline
+from loraspec_picturebook.export import BASE, load_pipeline, with_lora
 from loraspec_picturebook.quality import generate
 from loraspec_picturebook.sets import style_caption
 from loraspec_picturebook.styles import STYLES, Style
 from loraspec_picturebook.truth import distance, held_out, true_set, way
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -66,10 +68,8 @@ def judge(
     prompts = [style_caption(scene, style) for scene in scenes]
     true = true_set(scenes, style)
     before = generate(pipeline, prompts, steps=steps, guidance=guidance, seed=noise, batch=24)
-    pipeline.load_lora_weights(str(weights.parent), weight_name=weights.name, adapter_name="judged")
-    pipeline.set_adapters(["judged"], [weight])
-    after = generate(pipeline, prompts, steps=steps, guidance=guidance, seed=noise, batch=24)
-    pipeline.delete_adapters("judged")
+    with with_lora(pipeline, weights, weight):
+        after = generate(pipeline, prompts, steps=steps, guidance=guidance, seed=noise, batch=24)
     return Verdict(
         start=distance(before, true),
         now=distance(after, true),
@@ -80,9 +80,21 @@ def judge(
     )
 
 
+def lora_parser(name: str, text: str | None, *, guidance: float, sheet: str) -> ArgumentParser:
+    """Return a parser of what every command that looks at a LoRA on this base asks for: file, style, base, guidance, sheet."""
+    import argparse
+
+    parser = argparse.ArgumentParser(prog=f"python -m loraspec_picturebook.{name}", description=text)
+    parser.add_argument("weights", type=Path, help="an epoch file, published or diffusers key names")
+    parser.add_argument("--style", default="lithograph", choices=sorted(STYLES))
+    parser.add_argument("--base", type=Path, default=BASE, help="pipeline folder (default: the shipped one)")
+    parser.add_argument("--guidance", type=float, default=guidance)
+    parser.add_argument("--sheet", type=Path, help=f"write a picture here: {sheet}")
+    return parser
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the verdict; 0 when the style is learned (60 % of the way) and the subject stays (75 %), 1 otherwise."""
-    import argparse
     import sys
 
     import torch
@@ -90,19 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from loraspec_picturebook.card import sheet
     from loraspec_picturebook.probe import load, score
 
-    parser = argparse.ArgumentParser(prog="python -m loraspec_picturebook.judge", description=__doc__)
-    parser.add_argument("weights", type=Path, help="an epoch file, published or diffusers key names")
-    parser.add_argument("--style", default="lithograph", choices=sorted(STYLES))
-    parser.add_argument("--base", type=Path, default=BASE, help="pipeline folder (default: the shipped one)")
+    parser = lora_parser("judge", __doc__, guidance=4.0, sheet="before, after, truth")
     parser.add_argument("--weight", type=float, default=1.0, help="weight of the adapter")
-    parser.add_argument("--guidance", type=float, default=4.0)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--count", type=int, default=48, help="held-out scenes")
     parser.add_argument("--seed", type=int, default=0, help="which held-out scenes, and their noise (default: 0, the docs' own)")
     parser.add_argument(
         "--cache", type=Path, default=Path("build/picturebook"), help="folder that keeps the probe, trained there once"
     )
-    parser.add_argument("--sheet", type=Path, help="write a picture here: before, after, truth")
     given = parser.parse_args(arguments)
     with torch.inference_mode():
         verdict = judge(

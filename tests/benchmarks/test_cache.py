@@ -64,7 +64,7 @@ def test_prompts_of_an_epoch(benchmark: Any, tmp_path: Path, monkeypatch: pytest
     """On the embedded base: encoded with the cache off, encoded and kept, read back."""
     from loraspec.cachefolder import cache_root, clear, files
     from loraspec.engine import device
-    from loraspec.engine.folder import Interrupts
+    from loraspec.engine.interrupts import Interrupts
     from loraspec.engine.run import Run
     from loraspec.engine.text import Encodings
     from loraspec.plan import resolve

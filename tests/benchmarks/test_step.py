@@ -214,7 +214,7 @@ def checkpoint(tmp_path: Path) -> str:
 def prepared(folder: Path, checkpoint: str, optimizer: str, rate: str) -> tuple[Any, Any]:
     """A run with its latents."""
     from loraspec.engine import device
-    from loraspec.engine.folder import Interrupts
+    from loraspec.engine.interrupts import Interrupts
     from loraspec.engine.prepare import prepare
     from loraspec.engine.run import Run
     from loraspec.plan import resolve

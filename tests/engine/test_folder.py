@@ -10,7 +10,8 @@ from functools import partial
 
 import pytest
 
-from loraspec.engine.folder import Interrupts, RunFolder, disk_told, held
+from loraspec.engine.folder import RunFolder, disk_told, held
+from loraspec.engine.interrupts import Interrupts
 from loraspec.engine.store import sealed, write_bytes, write_json
 from loraspec.errors import RunError, SpecError
 

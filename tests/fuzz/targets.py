@@ -14,6 +14,7 @@ from typing import Any
 
 from fuzz import mutators
 from fuzz.mutators import Draw
+from loraspec.digests import file_sha256
 from loraspec.lock import lock_bytes, make_lock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -234,7 +235,7 @@ def manifest(draw: Draw, folder: Path) -> bool:
         _put(place / "manifest.json", text)
     else:
         _put(place / "state.json", text)
-        digests = {name: store.file_sha256(place / name) for name in ("tensors.safetensors", "state.json")}
+        digests = {name: file_sha256(place / name) for name in ("tensors.safetensors", "state.json")}
         _put(place / "manifest.json", store.json_bytes(store.sealed({**MANIFEST, "layout": checkpoint.LAYOUT, "sha256": digests})))
     checkpoint.load(place, device=torch.device("cpu"))
     return True

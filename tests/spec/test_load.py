@@ -54,7 +54,8 @@ def test_load_gives_a_typed_spec(said, tmp_path: Path) -> None:
 def test_every_shipped_spec_loads_with_each_profile(path: Path) -> None:
     """The core tables of every file in specs/ are right, whatever profile is chosen."""
     for profile in [None, *load(path).document.tables.get("profiles", {})]:
-        load(path, profiles=[profile] if profile else [])
+        loaded = load(path, profiles=[profile] if profile else [])
+        assert loaded.spec.run.name == path.stem
 
 
 def test_load_tells_everything_sorted_by_place(said) -> None:

@@ -206,5 +206,9 @@ def test_split_refuses_what_is_no_path(text: str) -> None:
 
 def test_locator_reads_broken_text_without_crashing() -> None:
     """Every beginning of a text is read or given up, never more."""
+    whole, _ = locator.locate(WRITTEN)
     for end in range(len(WRITTEN)):
-        locator.locate(WRITTEN[:end])
+        places, read = locator.locate(WRITTEN[:end])
+        assert all(start < end for start in places.keys.values())
+        if read and WRITTEN[:end].endswith("\n"):
+            assert places.keys == {path: start for path, start in whole.keys.items() if start < end}

@@ -111,7 +111,7 @@ class Grid:
         if failed:
             why = ", ".join(sorted(set(failed.values())))
             run.say(f"{len(failed)} of {layout.count} cells could not be drawn ({why}); every epoch's file is whole", severity="warning")
-        run.say(f"report: {report(run.folder).name}")
+        report(run.folder)
         return {"cells": float(layout.count), "rendered": float(rendered), **({"failed": float(len(failed))} if failed else {})}
 
     def _render(self, run: Run, layout: Layout, failed: dict[Cell, str]) -> int:

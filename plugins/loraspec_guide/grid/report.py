@@ -232,7 +232,7 @@ def _epoch_row(entry: Mapping[str, Any]) -> dict[str, Any]:
         "epoch": entry["epoch"],
         "step": entry.get("step"),
         "loss": f"{entry['loss']:.4f}" if number(entry.get("loss")) else "",
-        "d_lr": label(entry["d_lr"]) if number(entry.get("d_lr")) else "",
+        "d_lr": f"{entry['d_lr']:.2e}" if number(entry.get("d_lr")) else "",
         "norm": f"{entry['weight_norm']:.3g}" if number(entry.get("weight_norm")) else "",
         "files": [{"path": str(f.get("path", "")), "bytes": f.get("bytes"), "sha256": str(f.get("sha256", ""))} for f in files],
     }
