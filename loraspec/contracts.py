@@ -194,7 +194,7 @@ class Exporter(Protocol):
 
 
 class Evaluator(Protocol):
-    """Judges epochs. ``run`` is ``loraspec.engine.run.Run`` after training; files go under ``run.folder``."""
+    """Judges epochs; metrics subclass ``loraspec.metrics.Metric``. ``run`` is ``loraspec.engine.run.Run`` after training."""
 
     def evaluate(self, run: Any) -> Mapping[str, float]:
         """Return numbers to record; obey ``run.check_interrupt()`` between two items."""

@@ -1,0 +1,105 @@
+"""What metrics measured: one number per picture, and the numbers of the user's own pictures that give them a scale.
+
+Letters: E epochs, W weights, P prompts, S seeds, R reference pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Axis = Literal["style", "prompt", "originality", "variety", "health", "diagnostic"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+GateName = Literal["alive", "null", "known-difference", "quantisation", "tone"]
+GATES: tuple[GateName, ...] = get_args(GateName)
+
+
+@frozen
+class Gate:
+    """A trust gate's answer.
+
+    Attributes:
+        name: Which gate.
+        value: What was measured, NaN when it could not be.
+        limit: What it is held to.
+        passed: Whether the metric may vote as far as this gate goes; None when the gate does not apply to its axis.
+        words: The sentence of the report.
+    """
+
+    name: GateName
+    value: float
+    limit: float
+    passed: bool | None
+    words: str
+
+
+@frozen(eq=False)
+class Measured:
+    """One metric's numbers; what ``values`` means depends on the axis.
+
+    ============ ============================================================ ==============================================
+    axis         values and base                                              references (R), and scale
+    ============ ============================================================ ==============================================
+    style        progress: 0 the base, 1 the artist's pictures, over 1 more   progress of the held-out pictures; scale 1
+    prompt       margin of the own prompt over the others                     margins of the user's pictures; scale kappa
+    originality  distance to the nearest training picture                     leave-one-out distances; scale tau
+    variety      mean distance to the other seeds of the same prompt          spreads of the user's pictures; scale rho
+    health       1 sound, 0 not                                               the same of the user's pictures; scale 1
+    diagnostic   any number of an epoch and a weight; never votes             none; scale 1
+    ============ ============================================================ ==============================================
+
+    Attributes:
+        name: The component: ``unet-progress``.
+        axis: One of ``AXES``.
+        values: ``[E, W, P, S]``; NaN where a cell could not be drawn or measured. Diagnostics: ``[E, W, N, 1]`` with N images.
+        base: ``[P, S]``: the same of the base without LoRA.
+        references: ``[R]``.
+        scale: See the table.
+        gates: Answers of the trust gates, in the order of ``GATES``.
+        notes: Sentences that the report prints beside the numbers.
+        facts: Further series of a diagnostic by name, lists of numbers one per epoch; worst pairs of ``copy-rate`` under ``pairs``.
+    """
+
+    name: str
+    axis: Axis
+    values: Floats
+    base: Floats
+    references: Floats = field(factory=lambda: np.zeros(0))
+    scale: float = 1.0
+    gates: tuple[Gate, ...] = ()
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def votes(self) -> bool:
+        """Whether it may vote: no diagnostic, no gate failed."""
+        return self.axis != "diagnostic" and not any(gate.passed is False for gate in self.gates)
+
+
+@frozen(eq=False)
+class Scores:
+    """Everything that the rule looks at.
+
+    Attributes:
+        epochs, weights: The judged epochs, ascending, and weights, ascending; with 1.0 and, where probed, one above.
+        prompts, seeds: What P and S count.
+        measured: One for each metric, on the same cells.
+        heldout: Number of held-out pictures.
+        exposure: Repeats, for the exposure label.
+    """
+
+    epochs: tuple[int, ...]
+    weights: tuple[float, ...]
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    measured: tuple[Measured, ...]
+    heldout: int
+    exposure: int = 1
