@@ -107,4 +107,5 @@ class Metric:
         """Measure every judged cell of a run, keep the numbers in ``scores/``, return means at weight 1.0 of the last epoch."""
         from loraspec.engine.judging import measure
 
-        return measure(run, self)
+        found: Mapping[str, float] = measure(run, self)
+        return found
