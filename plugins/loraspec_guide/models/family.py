@@ -135,7 +135,8 @@ class Family:
     def generate(self, pictures: Sequence[Picture], *, sampling: Sampling) -> list[Image]:
         """The images that diffusers' own pipeline gives for these seeds, one CPU generator for each picture.
 
-        An empty ``negative`` is no negative prompt, as in ``pipeline(prompt)``. Autocast is off, dropout too; parts are
+        An empty ``negative`` is no negative prompt, as in ``pipeline(prompt)``. Dropout is off, and autocast, but for the
+        denoiser on a CPU in bf16: there its weights are float32, and it samples in the dtype that it trained in. Parts are
         moved to the run's device while they are needed and moved back.
         """
         found: list[Image] = []
@@ -168,8 +169,10 @@ class Family:
             if all(row is not None for row in rows):
                 joined[key] = torch.cat([row for row in rows if row is not None])
         seeded = [torch.Generator("cpu").manual_seed(one.seed) for one in pictures]  # what a person writes for this image
-        latents = pipeline(**joined, generator=seeded, num_inference_steps=sampling.steps, guidance_scale=sampling.guidance,
-                           width=sampling.width, height=sampling.height, output_type="latent").images
+        wider = self.precision.weights is not self.precision.compute is not None
+        with torch.autocast(self.precision.device.type, dtype=self.precision.compute, enabled=wider):
+            latents = pipeline(**joined, generator=seeded, num_inference_steps=sampling.steps, guidance_scale=sampling.guidance,
+                               width=sampling.width, height=sampling.height, output_type="latent").images
         vae: Any = self.vae
         shift, scale = _normalisation(vae.config, latents)
         decoded = vae.decode((latents / scale + shift).to(vae.dtype), return_dict=False)[0]
