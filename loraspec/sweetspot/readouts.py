@@ -1,0 +1,163 @@
+"""From features to numbers with a meaning at 0 and 1: style progress, nearest neighbours, spread, margins.
+
+Letters: n, m pictures, D features, T training pictures, H held-out pictures, P prompts, S seeds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+COMPONENTS = 12
+RIDGE = 0.2  # share of the mean variance that is added to the covariance: few pictures, many directions
+LEFT_OUT = 12  # references that are left out one by one; each costs a fit
+TAIL = 5.0  # %, of the distances between real pictures that count as suspiciously near
+
+
+@frozen(eq=False)
+class StyleAxis:
+    """The direction from the base to the artist: a shrinkage LDA on the leading components of standardised features.
+
+    Attributes:
+        centre, spread: Of the features that it was fitted on, ``[D]``.
+        components: ``[K, D]``, orthonormal.
+        direction: ``[K]``, scaled so that the base's mean lies at 0 and the references' at 1.
+        origin: The base's mean on the direction.
+    """
+
+    centre: Floats
+    spread: Floats
+    components: Floats
+    direction: Floats
+    origin: float
+
+    @classmethod
+    def fit(cls, base: Floats, references: Floats) -> StyleAxis:
+        """Fit the axis to ``[n, D]`` features of the base's pictures and ``[m, D]`` of the artist's, n and m at least 2.
+
+        Raises:
+            ValueError: Too few pictures, or the two sets cannot be told apart at all.
+        """
+        if len(base) < 2 or len(references) < 2:
+            raise ValueError(f"a style axis needs 2 pictures on either side; there are {len(base)} and {len(references)}")
+        both = np.concatenate([base, references])
+        centre, spread = both.mean(0), both.std(0)
+        spread = np.where(spread > 1e-9 * (1 + np.abs(centre)), spread, np.inf)  # a feature that never moves says nothing
+        rows = (both - centre) / spread
+        _, strengths, components = np.linalg.svd(rows, full_matrices=False)
+        kept = components[: min(COMPONENTS, int((strengths > 1e-9 * max(strengths[0], 1e-300)).sum()))]
+        places = rows @ kept.T
+        ours, theirs = places[: len(base)], places[len(base) :]
+        step = theirs.mean(0) - ours.mean(0)
+        covariance = 0.5 * (np.cov(ours, rowvar=False) + np.cov(theirs, rowvar=False)).reshape(len(kept), len(kept))
+        solved = np.linalg.solve(covariance + (RIDGE * np.trace(covariance) / len(kept) + 1e-12) * np.eye(len(kept)), step)
+        length = float(step @ solved)
+        if not length > 1e-9:
+            raise ValueError("the base's pictures and the artist's have the same features; there is no style to measure")
+        direction = solved / length
+        return cls(centre, spread, kept, direction, float(ours.mean(0) @ direction))
+
+    def progress(self, features: Floats) -> Floats:
+        """Return ``[n]``: 0 for the base's mean, 1 for the references' mean."""
+        found: Floats = ((features - self.centre) / self.spread) @ self.components.T @ self.direction - self.origin
+        return found
+
+
+@frozen(eq=False)
+class Style:
+    """A fitted axis whose 1 is what unseen pictures of the artist reach: ``progress`` of pictures, ``references`` of the artist's own."""
+
+    axis: StyleAxis
+    scale: float
+    references: Floats
+
+    @classmethod
+    def fit(cls, base: Floats, training: Floats, heldout: Floats) -> Style:
+        """Fit to all references; measure 1 on those that were left out of the fit, one by one.
+
+        Held-out pictures where there are any (``[h, D]``, h may be 0), else training pictures. A picture that takes part in a fit lies
+        nearer to 1 than a new one of the same artist, so the axis alone would ask too much of a LoRA.
+
+        Raises:
+            ValueError: As ``StyleAxis.fit``; or left-out pictures lie no nearer to the artist than to the base.
+        """
+        every = np.concatenate([training, heldout]) if len(heldout) else training
+        first = len(training) if len(heldout) else 0
+        places = np.unique(np.linspace(first, len(every) - 1, LEFT_OUT).round().astype(int))
+        axis = StyleAxis.fit(base, every)
+        if len(every) < 3:
+            return cls(axis, 1.0, axis.progress(every[places]))
+        left = np.array([StyleAxis.fit(base, np.delete(every, i, 0)).progress(every[i : i + 1])[0] for i in places])
+        scale = float(left.mean())
+        if not scale > 0.1:
+            raise ValueError(
+                f"pictures that the axis was not fitted on reach {scale:.2f} of the way from the base to the artist; no style to measure"
+            )
+        return cls(axis, scale, left / scale)
+
+    def progress(self, features: Floats) -> Floats:
+        """Return ``[n]``: 0 the base, 1 the artist."""
+        return self.axis.progress(features) / self.scale
+
+
+def distances(one: Floats, other: Floats) -> Floats:
+    """Euclidean distances ``[n, m]`` of ``[n, D]`` and ``[m, D]``."""
+    squared = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
+    found: Floats = np.sqrt(squared.clip(0))
+    return found
+
+
+def nearest(features: Floats, training: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """Distance of each of ``[n, D]`` to its nearest training picture, and which that is, both ``[n]``."""
+    apart = distances(features, training)
+    which = apart.argmin(1)
+    return apart[np.arange(len(features)), which], which
+
+
+def real_distances(training: Floats, heldout: Floats) -> Floats:
+    """How near real works are to each other: each training picture's nearest other one, and each held-out picture's nearest.
+
+    Raises:
+        ValueError: There is one picture only.
+    """
+    if len(training) < 2:
+        raise ValueError("a copy threshold needs 2 training pictures; there is 1")
+    within = distances(training, training)
+    np.fill_diagonal(within, np.inf)
+    own = within.min(1)
+    return np.concatenate([own, nearest(heldout, training)[0]]) if len(heldout) else own
+
+
+def threshold(real: Floats) -> float:
+    """tau: the distance below which a twentieth of real works lie (Meehan et al. 2020 compare the same three samples)."""
+    return float(np.percentile(real, TAIL))
+
+
+def spread(features: Floats) -> Floats:
+    """Mean distance of each picture to those of the same prompt and other seeds: ``[P, S, D]`` -> ``[P, S]``; NaN for one seed."""
+    prompts, seeds = features.shape[:2]
+    if seeds < 2:
+        return np.full((prompts, seeds), np.nan)
+    apart = np.sqrt(((features[:, :, None] - features[:, None]) ** 2).sum(-1))
+    found: Floats = np.nansum(apart, -1) / np.maximum(np.isfinite(apart).sum(-1) - 1, 1)
+    return np.where(np.isfinite(features).all(-1), found, np.nan)
+
+
+def margins(fits: Floats, own: NDArray[np.intp]) -> Floats:
+    """How much better pictures fit their own prompt than the others: ``[n, P + 1]`` -> ``[n]``.
+
+    The last column is the own prompt's fit; ``own[i]`` is its place among the P prompts, -1 when it is none of them. NaN was not measured.
+    """
+    others = fits[:, :-1].copy()
+    inside = own >= 0
+    others[np.flatnonzero(inside), own[inside]] = np.nan
+    measured = np.isfinite(others)
+    mean = np.where(measured, others, 0).sum(1) / np.maximum(measured.sum(1), 1)
+    return np.where(measured.any(1), fits[:, -1] - mean, np.nan)
