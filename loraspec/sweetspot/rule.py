@@ -1,0 +1,274 @@
+"""The guide's rule: prefer the epoch that is best at full weight, and say how sure that is.
+
+    U(epoch, weight) = style x prompt x originality x sqrt(variety)
+    key(epoch)       = U(epoch, 1.0) - max(0, best of U(epoch, 0.8 .. below 1.0) - U(epoch, 1.0))
+
+Resamplings of prompts and seeds, the same ones for every cell, give every number its interval, the share of resamplings in which an
+epoch is best, and the tie set: the epochs of which one in ten resamplings, or more, finds the key at least as high as the best one's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import frozen
+
+from loraspec.sweetspot import words
+from loraspec.sweetspot.axes import VOTING, Axes, Draws, axes_of
+from loraspec.sweetspot.labels import labels_of
+from loraspec.sweetspot.measured import Scores
+from loraspec.sweetspot.ranking import CellScore, Confidence, EpochScore, GateRow, Interval, Ranking
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+RESAMPLINGS = 2000
+REDUCED = 0.8  # weights from here to below 1.0 are what the guide compares full weight with
+TIE = 10.0  # %: see the module's text
+NEAR = 0.02  # keys that differ by less are decided by the weight at the peak
+INTERVAL = (5.0, 95.0)
+
+
+@frozen(eq=False)
+class Keys:
+    """What epochs are ranked by, ``[B, E]`` each: ``full`` is U at 1.0, ``regret`` what a reduced weight gains, ``key`` the difference."""
+
+    full: Floats
+    regret: Floats
+    key: Floats
+
+    @classmethod
+    def of(cls, utility: Floats, weights: tuple[float, ...]) -> Keys:
+        """Take them from U, ``[B, E, W]``."""
+        at = full_weight(weights)
+        full = utility[..., at]
+        reduced = [i for i, weight in enumerate(weights) if REDUCED - 1e-9 <= weight < weights[at] - 1e-9]
+        gain = np.max(utility[..., reduced], axis=-1) - full if reduced else np.zeros_like(full)
+        regret = np.where(np.isfinite(gain), gain.clip(0), 0)
+        return cls(full, regret, full - regret)
+
+
+def full_weight(weights: tuple[float, ...]) -> int:
+    """Return the place of weight 1.0, or of the weight nearest to it."""
+    return min(range(len(weights)), key=lambda i: abs(weights[i] - 1))
+
+
+def rank(scores: Scores, *, fresh: Scores | None = None, seed: int = 0, resamplings: int = RESAMPLINGS) -> Ranking:
+    """Rank the epochs.
+
+    Args:
+        scores: What was measured on the screening seeds.
+        fresh: The same for the tie set on seeds that the screening did not use: decides within the tie set.
+        seed: Of the resampling.
+        resamplings: Number of resamplings.
+    """
+    draws = Draws.make(len(scores.prompts), len(scores.seeds), count=resamplings, seed=seed)
+    axes = axes_of(scores, draws)
+    keys = Keys.of(axes.utility, scores.weights)
+    known = np.isfinite(keys.key[0])
+    if not known.any():
+        return _nothing(scores, axes)
+    key = np.where(np.isfinite(keys.key), keys.key, -np.inf)
+    smooth = _smoothed(key)
+    best = int(smooth.argmax())
+    with np.errstate(invalid="ignore"):
+        tied = known & (np.percentile(key[1:, [best]] - key[1:], TIE, axis=0, method="lower") <= 0)
+    tied[best] = True
+    share = _shares(key)
+    peaks = [peak_weight(axes.utility[0, e], scores.weights) for e in range(len(scores.epochs))]
+    confirmed = _fresh_keys(scores, fresh, seed)
+    chosen = _choose(scores, tied, smooth if fresh is None else None, confirmed, peaks, axes)
+    labels = labels_of(scores, axes, keys)
+    epochs = tuple(
+        EpochScore(
+            epoch,
+            interval(keys.key[:, e]),
+            interval(keys.regret[:, e]),
+            peaks[e],
+            float(share[e]),
+            bool(tied[e]),
+            confirmed.get(epoch),
+            labels[e],
+        )
+        for e, epoch in enumerate(scores.epochs)
+    )
+    confidence, reasons = _confidence(scores, axes, epochs, chosen)
+    ranking = Ranking(
+        epoch=scores.epochs[chosen],
+        weight=scores.weights[full_weight(scores.weights)],
+        confidence=confidence,
+        reasons=reasons,
+        sentences=(),
+        epochs=epochs,
+        cells=_cells(scores, axes),
+        missing=dict(axes.missing),
+        gates=_gates(scores),
+        pictures=len(scores.prompts) * len(scores.seeds),
+        prompts=scores.prompts,
+        seeds=scores.seeds,
+        fresh_seeds=fresh.seeds if fresh else (),
+        pairs=tuple(pair for m in scores.measured for pair in m.facts.get("pairs", ())),
+    )
+    return words.told(ranking)
+
+
+def interval(values: Floats) -> Interval:
+    """Return the first value (no resampling) with the 90 % interval of the others."""
+    rest = values[1:][np.isfinite(values[1:])]
+    if not np.isfinite(values[0]) or not len(rest):
+        return Interval(float(values[0]), float("nan"), float("nan"))
+    low, high = np.percentile(rest, INTERVAL)
+    return Interval(float(values[0]), float(low), float(high))
+
+
+def peak_weight(utility: Floats, weights: tuple[float, ...]) -> float:
+    """Return the weight at which a parabola through U is highest, within the weights; the best weight where it is no hill."""
+    places, known = np.array(weights), np.isfinite(utility)
+    if not known.any():
+        return float("nan")
+    highest = float(places[known][utility[known].argmax()])
+    if known.sum() < 3:
+        return highest
+    bend, slope, _ = np.polyfit(places[known], utility[known], 2)
+    return float(np.clip(-slope / (2 * bend), places.min(), places.max())) if bend < -1e-9 else highest
+
+
+def _smoothed(key: Floats) -> Floats:
+    """Average each key with those neighbours that cannot be told from it: a quarter, a half, a quarter.
+
+    Neighbouring epochs of a slow training are two looks at one thing; of one that jumps they are not, so a neighbour counts only
+    where the 90 % interval of the difference holds 0.
+    """
+    count = key.shape[1]
+    found = key[0].copy()
+    for e in range(count):
+        near = []
+        for other in (e - 1, e + 1):
+            if 0 <= other < count and np.isfinite(key[0, [e, other]]).all():
+                low, high = np.percentile(key[1:, other] - key[1:, e], INTERVAL)
+                if low <= 0 <= high:
+                    near.append(key[0, other])
+        found[e] = (2 * key[0, e] + sum(near)) / (2 + len(near))
+    return found
+
+
+def _shares(key: Floats) -> Floats:
+    """Share of resamplings in which an epoch is best; equal keys share."""
+    rows = key[1:]
+    top = rows == rows.max(1, keepdims=True)
+    found: Floats = (top / top.sum(1, keepdims=True)).mean(0)
+    return found
+
+
+def _fresh_keys(scores: Scores, fresh: Scores | None, seed: int) -> dict[int, float]:
+    if fresh is None:
+        return {}
+    axes = axes_of(fresh, Draws.make(len(fresh.prompts), len(fresh.seeds), count=1, seed=seed))
+    key = Keys.of(axes.utility, fresh.weights).key[0]
+    return {epoch: float(key[e]) for e, epoch in enumerate(fresh.epochs) if epoch in scores.epochs and np.isfinite(key[e])}
+
+
+def _choose(scores: Scores, tied: NDArray[np.bool_], smooth: Floats | None, fresh: dict[int, float], peaks: list[float], axes: Axes) -> int:
+    """Choose within the tie set: the highest key; of keys within ``NEAR`` the peak nearest to 1, fewer copies, less drift, the earlier."""
+    candidates = [int(e) for e in np.flatnonzero(tied)]
+    if smooth is None:
+        candidates = [e for e in candidates if scores.epochs[e] in fresh] or candidates
+        value = {e: fresh.get(scores.epochs[e], -np.inf) for e in candidates}
+    else:
+        value = {e: float(smooth[e]) for e in candidates}
+        return max(candidates, key=lambda e: (value[e], -e))
+    top = max(value.values())
+    near = [e for e in candidates if value[e] >= top - NEAR]
+    at = full_weight(scores.weights)
+    drift = drift_of(scores)
+
+    def order(e: int) -> tuple[float, float, float, int]:
+        copies = axes.copies[0, e, at]
+        return (round(abs(peaks[e] - 1), 2), float(np.nan_to_num(copies)), float(np.nan_to_num(drift[e])), e)
+
+    return min(near, key=order)
+
+
+def drift_of(scores: Scores) -> Floats:
+    """Return ``[E]``: how far each epoch moved the base's own pictures at full weight; NaN where nothing measured it."""
+    for measured in scores.measured:
+        if measured.name == "prior-drift":
+            values = measured.values[:, full_weight(scores.weights)].reshape(len(scores.epochs), -1)
+            known = np.isfinite(values)
+            with np.errstate(invalid="ignore"):
+                return np.where(known, values, 0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
+    return np.full(len(scores.epochs), np.nan)
+
+
+def _confidence(scores: Scores, axes: Axes, epochs: tuple[EpochScore, ...], chosen: int) -> tuple[Confidence, tuple[str, ...]]:
+    tied = [one.epoch for one in epochs if one.tied]
+    places = [e for e, one in enumerate(epochs) if one.tied]
+    reasons = []
+    low = []
+    if "style" in axes.missing:
+        low.append(f"style was not measured ({axes.missing['style']})")
+    if not scores.heldout:
+        low.append("no picture was held out, so style was measured on pictures that the LoRA was trained on; set grid.heldout")
+    if len(scores.epochs) == 1:
+        low.append("there is only one epoch to choose from")
+    elif len(tied) > 6:
+        low.append(f"{len(tied)} of {len(epochs)} epochs cannot be told apart by these pictures")
+    if np.nan_to_num(epochs[chosen].key.value) < 0.05:
+        low.append("no epoch reaches the style and keeps the prompt at weight 1.0")
+    others = [axis for axis in VOTING if axis in axes.missing and axis != "style"]
+    reasons += [f"{axis} was not measured ({axes.missing[axis]})" for axis in others]
+    if 3 < len(tied) <= 6:
+        reasons.append(f"{len(tied)} epochs cannot be told apart by these pictures")
+    elif len(tied) > 1 and places[-1] - places[0] >= len(places) and len(tied) <= 6:
+        reasons.append("the tied epochs do not lie side by side")
+    if epochs[chosen].best < 0.5 and len(tied) > 1:
+        reasons.append(f"the chosen epoch is best in {epochs[chosen].best:.0%} of resamplings")
+    level: Confidence = "low" if low or len(others) > 1 else "medium" if reasons else "high"
+    return level, (*low, *reasons)
+
+
+def _cells(scores: Scores, axes: Axes) -> tuple[CellScore, ...]:
+    utility = axes.utility
+    front = _front(axes)
+    return tuple(
+        CellScore(
+            epoch,
+            weight,
+            interval(utility[:, e, w]),
+            {axis: interval(score[:, e, w]) for axis, score in axes.score.items()},
+            interval(axes.progress[:, e, w]),
+            interval(axes.copies[:, e, w]),
+            bool(front[e, w]),
+        )
+        for e, epoch in enumerate(scores.epochs)
+        for w, weight in enumerate(scores.weights)
+    )
+
+
+def _front(axes: Axes) -> NDArray[np.bool_]:
+    measured = [axes.score[axis][0] for axis in VOTING[:3] if axis in axes.score]
+    if not measured:
+        return np.zeros(axes.progress.shape[1:], bool)
+    points = np.stack(measured, -1)
+    flat = np.nan_to_num(points.reshape(-1, points.shape[-1]), nan=-1.0)
+    beaten = (flat[None] >= flat[:, None]).all(-1) & (flat[None] > flat[:, None]).any(-1)
+    found: NDArray[np.bool_] = ~beaten.any(1)
+    return found.reshape(points.shape[:-1])
+
+
+def _gates(scores: Scores) -> tuple[GateRow, ...]:
+    return tuple(
+        GateRow(m.name, m.axis, gate.name, gate.passed, gate.value, gate.limit, gate.words) for m in scores.measured for gate in m.gates
+    )
+
+
+def _nothing(scores: Scores, axes: Axes) -> Ranking:
+    why = [f"{axis} was not measured ({reason})" for axis, reason in axes.missing.items()] or ["no cell could be measured"]
+    return Ranking(
+        epoch=0, weight=1.0, confidence="low", reasons=tuple(why),
+        sentences=("The epochs could not be ranked: no metric gave numbers for them.",), epochs=(), cells=(), missing=dict(axes.missing),
+        gates=_gates(scores), pictures=len(scores.prompts) * len(scores.seeds), prompts=scores.prompts, seeds=scores.seeds,
+    )  # fmt: skip
