@@ -1,0 +1,1 @@
+"""The embedded metrics: what judges epochs with nothing to download."""
