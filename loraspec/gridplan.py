@@ -36,6 +36,21 @@ class GridPlan:
     shown: bool = True
 
     @property
+    def judged_weights(self) -> tuple[float, ...]:
+        """Weights that metrics look at, ascending, whatever the sheets show."""
+        return (0.8, 0.9, 1.0, 1.15)
+
+    @property
+    def judged_prompts(self) -> tuple[str, ...]:
+        """Prompts that metrics look at."""
+        return self.prompts
+
+    @property
+    def judged_seeds(self) -> tuple[int, ...]:
+        """Seeds that metrics look at."""
+        return self.seeds
+
+    @property
     def cells(self) -> int:
         """Images to generate: epochs x weights x prompts x seeds, and one without LoRA for each prompt and seed."""
         return (len(self.epochs) * len(self.weights) + 1) * len(self.prompts) * len(self.seeds) if self.shown else 0

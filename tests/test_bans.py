@@ -19,10 +19,10 @@ CALLS = {
 }  # fmt: skip
 METHODS = {"extractall", "from_pretrained", "manual_seed"}
 ALLOWED = {
+    "loraspec/engine/cells.py": {"Images.open"},  # PNGs of the run's own
     "loraspec/images.py": {"Image.open"},
     "loraspec/testing/pipelines.py": {"from_pretrained"},  # of folders that it wrote itself
     "loraspec/testing/suites/pictures.py": {"Image.open"},
-    "plugins/loraspec_guide/grid/cells.py": {"Images.open"},  # PNGs of the run's own
     "plugins/loraspec_guide/grid/report.py": {"Image.open"},  # formats listed, bombs caught
     "plugins/loraspec_guide/models/family.py": {"manual_seed"},  # a picture's seed, as a person gives it to diffusers
     "plugins/loraspec_guide/models/loading.py": {"from_pretrained"},  # a tokenizer, from a local folder that was looked at

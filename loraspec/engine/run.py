@@ -16,6 +16,7 @@ from loraspec.engine import commit
 from loraspec.engine.cache import Cache
 from loraspec.engine.events import Events
 from loraspec.engine.folder import RunFolder
+from loraspec.engine.gallery import RunGallery
 from loraspec.engine.interrupts import Interrupts
 from loraspec.engine.store import read_tensors
 from loraspec.engine.watch import Row, Watch
@@ -70,11 +71,10 @@ class Run:
 
     def _build(self) -> None:
         def make(stage: str, chosen: Any) -> Any:
-            return built(stage, chosen.entry.qualified, chosen.entry.component, chosen.options)
+            return built(stage, chosen.entry.qualified, chosen.entry.component, chosen.options) if chosen else None
 
         def one(stage: str) -> Any:
-            chosen = self.plan.one(stage)
-            return make(stage, chosen) if chosen else None
+            return make(stage, self.plan.one(stage))
 
         self.family: ModelFamily = one("model_family")
         self.adapter: Adapter = one("adapter")
@@ -99,11 +99,6 @@ class Run:
         self.events.register([*((name, item, False) for name, item in alone if item is not None), *listeners])
 
     # -- words to the outside ------------------------------------------------------------------------------------------
-
-    @property
-    def events_path(self) -> Path:
-        """``events.jsonl``."""
-        return self.files.events
 
     def record(self, kind: str, **fields: Any) -> None:
         """Append a line to ``events.jsonl``."""
@@ -281,12 +276,21 @@ class Run:
         tensors, _ = read_tensors(self.epoch_path(epoch))
         self.adapter.load_state(self.exporters[0].read(tensors, model=self.plan.model, adapter=self.plan.adapter))
 
+    @cached_property
+    def gallery(self) -> RunGallery:
+        """The judged pictures and the user's own, once training is over."""
+        return RunGallery(self)
+
     def release_training(self) -> None:
         """Free what only training needs and bring the generating parts to the device."""
         for parameter in self.parameters:
             parameter.grad = None
         del self.optimizer, self.lr_scheduler
         self.family.gradient_checkpointing(False)
+        self.to_generating()
+
+    def to_generating(self) -> None:
+        """Bring the generating parts to the device, in evaluation mode."""
         for module in self._trained_modules():
             module.eval()
         for part in ("denoiser", "text_encoders", "vae"):

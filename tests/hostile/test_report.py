@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loraspec_guide.grid.cells import save_png
 from loraspec_guide.grid.report import report
 from PIL import Image
 
 from hostile.payloads import PAYLOADS
+from loraspec.engine.cells import save_png
 
 TAGS = {
     "html",

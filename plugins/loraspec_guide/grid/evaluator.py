@@ -8,16 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, field, frozen
 
+from loraspec.engine.cells import Cell as Asked
+from loraspec.engine.cells import Cells, save_png
 from loraspec.engine.store import write_json
-from loraspec.values import Picture, Sampling
-from loraspec_guide.grid.cells import Cell, Surroundings, read_png, save_png
 from loraspec_guide.grid.folder import contact_weight, weight_words
 from loraspec_guide.grid.sheets import Column, Row, Sheet, draw_sheet
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from loraspec.engine.run import Run
+
+
+@frozen
+class Cell:
+    """A place in the grid.
+
+    Attributes:
+        epoch: From 1; 0 for the base without LoRA.
+        weight: Weight of the adapter; 0.0 for the base.
+        prompt, seed: Numbers into the grid's prompts and seeds, from 0.
+    """
+
+    epoch: int
+    weight: float
+    prompt: int
+    seed: int
 
 
 @frozen(eq=False)
@@ -28,10 +42,7 @@ class Layout:
         epochs: Rows, ascending; committed epochs only.
         weights: Columns beside the base.
         prompts, seeds: As planned.
-        negative: Negative prompt of every cell.
-        sampling: How cells are generated.
-        hashes: sha256 of each epoch's first file.
-        surroundings: What else decides the pixels.
+        cells: The run's cells.
         folder: ``grid`` in the run's folder.
     """
 
@@ -39,41 +50,32 @@ class Layout:
     weights: tuple[float, ...]
     prompts: tuple[str, ...]
     seeds: tuple[int, ...]
-    negative: str
-    sampling: Sampling
-    hashes: Mapping[int, str] = field(repr=False)
-    surroundings: Surroundings = field(repr=False)
+    cells: Cells = field(repr=False)
     folder: Path
 
     @classmethod
-    def of(cls, run: Run) -> Layout:
+    def of(cls, run: Run, *, batch_size: int = 0) -> Layout:
         """Return the layout of a trained run; a run that ended early shows the epochs it has."""
-        plan, table = run.plan.grid, run.plan.spec.grid
-        hashes = {int(entry["epoch"]): str(entry["files"][0]["sha256"]) for entry in run.files.index}
-        sampling = Sampling(table.sampler, table.steps, table.guidance, plan.width, plan.height)
+        plan, cells = run.plan.grid, Cells.of(run, batch_size=batch_size)
         return cls(
-            epochs=tuple(epoch for epoch in plan.epochs if epoch in hashes) or (max(hashes),),
+            epochs=tuple(epoch for epoch in plan.epochs if epoch in cells.hashes) or (max(cells.hashes),),
             weights=plan.weights,
             prompts=plan.prompts,
             seeds=plan.seeds,
-            negative=table.negative,
-            sampling=sampling,
-            hashes=hashes,
-            surroundings=Surroundings.of(run.family.content(), sampling, run.precision),
+            cells=cells,
             folder=run.folder / "grid",
         )
 
-    def picture(self, cell: Cell) -> Picture:
-        """Return what the family is asked for."""
-        return Picture(self.prompts[cell.prompt], self.seeds[cell.seed], self.negative)
+    def asked(self, cell: Cell) -> Asked:
+        """Return what a place shows."""
+        return Asked(cell.epoch, cell.weight, self.prompts[cell.prompt], self.seeds[cell.seed])
 
     def path(self, cell: Cell) -> Path:
         """Return the cell's file."""
-        key = self.surroundings.key(self.picture(cell), epoch_sha256=self.hashes.get(cell.epoch, ""), weight=cell.weight)
-        return self.folder / "cells" / f"{key}.png"
+        return self.cells.path(self.asked(cell))
 
     def groups(self) -> Iterator[list[Cell]]:
-        """Yield the cells that share an epoch and a weight: the base first, then epoch by epoch, so that files are loaded once."""
+        """Yield the cells that share an epoch and a weight: the base first, then epoch by epoch."""
         for epoch, weight in [(0, 0.0), *((epoch, weight) for epoch in self.epochs for weight in self.weights)]:
             yield [Cell(epoch, weight, p, s) for p in range(len(self.prompts)) for s in range(len(self.seeds))]
 
@@ -103,85 +105,23 @@ class Grid:
         """
         from loraspec_guide.grid.report import report
 
-        layout = Layout.of(run)
-        failed: dict[Cell, str] = {}
-        rendered = self._render(run, layout, failed) if layout.prompts else 0
+        layout = Layout.of(run, batch_size=self.batch_size)
+        every = [cell for group in layout.groups() for cell in group] if layout.prompts else []
+        drawn = layout.cells.draw(run, map(layout.asked, every))
+        failed = {cell: drawn.failed[layout.asked(cell)] for cell in every if layout.asked(cell) in drawn.failed}
         sheets = _sheets(layout)
         write_json(layout.folder / "index.json", _index(layout, sheets, failed))
         if failed:
             why = ", ".join(sorted(set(failed.values())))
             run.say(f"{len(failed)} of {layout.count} cells could not be drawn ({why}); every epoch's file is whole", severity="warning")
         report(run.folder)
-        return {"cells": float(layout.count), "rendered": float(rendered), **({"failed": float(len(failed))} if failed else {})}
-
-    def _render(self, run: Run, layout: Layout, failed: dict[Cell, str]) -> int:
-        """Draw the cells that are missing; those that memory does not suffice for, even alone, go to ``failed``."""
-        done = rendered = 0
-        loaded = 0
-        try:
-            for group in layout.groups():
-                missing = [cell for cell in group if not _whole(layout.path(cell))]
-                done += len(group) - len(missing)
-                if missing and missing[0].epoch not in (0, loaded):
-                    loaded = missing[0].epoch
-                    run.use_epoch(loaded)
-                if missing:
-                    run.adapter.set_weight(missing[0].weight)
-                for start in range(0, len(missing), self.batch_size):
-                    run.check_interrupt()
-                    batch = missing[start : start + self.batch_size]
-                    for cell, image in _generated(run, layout, batch, failed):
-                        save_png(layout.path(cell), image, _facts(layout, cell))
-                        rendered += 1
-                    done += len(batch)
-                    run.progress("grid", done, layout.count)
-        finally:
-            run.adapter.set_weight(1.0)
-        return rendered
-
-
-def _generated(run: Run, layout: Layout, batch: list[Cell], failed: dict[Cell, str]) -> Iterator[tuple[Cell, Image]]:
-    """Yield the images of a batch; when memory runs out, of each cell alone, and a cell that is too much alone fails by itself."""
-    from loraspec.engine.watch import is_out_of_memory
-
-    try:
-        yield from zip(batch, run.family.generate([layout.picture(cell) for cell in batch], sampling=layout.sampling), strict=True)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        if len(batch) == 1:
-            failed[batch[0]] = "out of memory"
-            return
-        parts = [[cell] for cell in batch]
-    else:
-        return
-    for part in parts:  # outside the handler: the error holds on to what the failed attempt allocated
-        yield from _generated(run, layout, part, failed)
-
-
-def _whole(path: Path) -> bool:
-    """Whether a cell is there and can be read: one that was damaged is rendered again."""
-    try:
-        read_png(path)
-    except OSError:
-        return False
-    return True
-
-
-def _facts(layout: Layout, cell: Cell) -> dict[str, Any]:
-    return {
-        **asdict(layout.picture(cell)),
-        **asdict(layout.sampling),
-        "epoch": cell.epoch,
-        "weight": cell.weight,
-        "epoch_file_sha256": layout.hashes.get(cell.epoch, ""),
-    }
+        return {"cells": float(layout.count), "rendered": float(drawn.drawn), **({"failed": float(len(failed))} if failed else {})}
 
 
 def _sheets(layout: Layout) -> list[dict[str, Any]]:
     """Draw a sheet for each prompt and seed, and the contact sheet; return what the index says of them."""
     made = []
-    s = layout.sampling
+    s = layout.cells.sampling
     how = f"{s.sampler}, {s.steps} steps, guidance {s.guidance:g}, {s.width} x {s.height} px"
     columns = [Column("no LoRA", 0.0), *(Column(f"weight {weight_words(weight)}", weight) for weight in layout.weights)]
     for p, prompt in enumerate(layout.prompts):
@@ -221,8 +161,8 @@ def _index(layout: Layout, sheets: list[dict[str, Any]], failed: Mapping[Cell, s
         "weights": list(layout.weights),
         "prompts": list(layout.prompts),
         "seeds": list(layout.seeds),
-        "negative": layout.negative,
-        "sampling": asdict(layout.sampling),
+        "negative": layout.cells.negative,
+        "sampling": asdict(layout.cells.sampling),
         "cells": cells if layout.prompts else [],
         "sheets": sheets,
         "contact": "contact.png" if layout.prompts else "",

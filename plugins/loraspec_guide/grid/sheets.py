@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from PIL import Image, ImageDraw, ImageFont
 
-from loraspec_guide.grid.cells import read_png
+from loraspec.engine.cells import read_png
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loraspec_guide.grid.cells import Surroundings, save_png
 from loraspec_guide.grid.evaluator import Layout, _index, _sheets
 from PIL import Image, ImageDraw
 
+from loraspec.engine.cells import Cells, Surroundings, save_png
 from loraspec.randomness import generator
 from loraspec.values import Sampling
 
@@ -94,7 +94,8 @@ def write_run(
     numbers = tuple(range(1, epochs + 1))
     sampling = Sampling("euler-a", 20, 4.0, size, size)
     surroundings = Surroundings({"denoiser": "ab" * 32}, sampling, "cpu torch.float32 None", {"torch": "2.13.0"})
-    layout = Layout(numbers, weights, prompts, seeds, "", sampling, {n: f"{n:064x}" for n in numbers}, surroundings, folder / "grid")
+    cells = Cells(folder / "grid" / "cells", sampling, surroundings, "", {n: f"{n:064x}" for n in numbers})
+    layout = Layout(numbers, weights, prompts, seeds, cells, folder / "grid")
     for group in layout.groups():
         for cell in group:
             save_png(layout.path(cell), draw(cell.epoch, cell.weight, cell.prompt, seeds[cell.seed]), {"epoch": cell.epoch})

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from loraspec_guide.grid.cells import Surroundings, read_png
 from loraspec_guide.grid.evaluator import Grid, Layout
 from loraspec_guide.grid.folder import contact_weight
 from PIL import Image
 
+from loraspec.engine.cells import Surroundings, read_png
 from loraspec.errors import Stopped
 from loraspec.spec.schema import GridTable
 from loraspec.values import Picture, Precision, Sampling

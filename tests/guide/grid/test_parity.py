@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loraspec_guide.grid.cells import read_png
 from PIL import Image
 
+from loraspec.engine.cells import read_png
 from loraspec.randomness import generator
 from loraspec.testing.fixtures import RunOutcome
 from loraspec.testing.pipelines import build_tiny

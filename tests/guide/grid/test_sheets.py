@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loraspec_guide.grid.cells import read_png, save_png
 from loraspec_guide.grid.sheets import HIGHEST, INK, WIDEST, Row, Sheet, cell_size, draw_sheet, font, resized, wrapped
 from PIL import Image
+
+from loraspec.engine.cells import read_png, save_png
 
 
 @pytest.mark.parametrize(
