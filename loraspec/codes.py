@@ -135,6 +135,7 @@ W-D-JUMP | D-Adaptation's estimate grew very fast. | What the message names, in 
 W-D-STUCK | D-Adaptation's estimate has not grown. | What the message names, in its order.
 W-DATA-COUNT | There are fewer or more images than the recipe expects. | Add or remove images, or mend `data.expect.images`.
 W-DATA-DUP | Images show the same pixels. | Keep one of each, or raise `data.repeats`.
+W-DATA-HELDOUT | Held-out images leave few to train on, or near-duplicates keep some back. | Find more images, or lower `grid.heldout`.
 W-DATA-RESOLUTION | The resolution is far from what the base was trained at. | Train at the base's own.
 W-DATA-RIGHTS | Nobody says with which right images are used. | `rights = "own"`, `"licensed"` or `"public-domain"`.
 W-GRID-TAG | No grid prompt holds the style tag. | Add it: the style is learnt with its tag.

@@ -30,6 +30,7 @@ class Component:
         libraries: Distributions that affect the numbers; their versions go in the lock.
         facts: What ``plan`` must know without torch; the signature for each stage is in ``loraspec.contracts``
             (``ModelFacts``, ``AdapterFacts``, ``ExportFacts``). None for stages that need none.
+        axis: For evaluators that are metrics, the ``axis`` of theirs: ``plan`` then counts the cells that are judged.
     """
 
     name: str = field()
@@ -37,6 +38,7 @@ class Component:
     build: Callable[[Any], Any]
     libraries: tuple[str, ...] = field(default=(), converter=_names)
     facts: Callable[..., Any] | None = None
+    axis: str = ""
 
     @name.validator
     def _check_name(self, _: object, value: str) -> None:

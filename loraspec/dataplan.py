@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from attrs import evolve, field, frozen
@@ -252,6 +252,18 @@ class DataPlan:
         return len({(self.digest(placed.key), placed.placement) for placed in self.images})
 
 
-def draw_heldout(keys: list[str], count: int, seed: int) -> frozenset[str]:
-    """Return ``count`` keys drawn by hash: adding an image never exchanges more than one of them."""
-    return frozenset(sorted(keys, key=lambda key: (sort_key(seed, "heldout", key), key))[:count])
+def auto_heldout(images: int) -> int:
+    """Return how many of so many images ``grid.heldout = "auto"`` holds out: 15 %, at least 3."""
+    return max(3, -(-15 * images // 100))
+
+
+def draw_heldout(groups: Sequence[frozenset[str]], count: int, seed: int) -> frozenset[str]:
+    """Return at most ``count`` keys drawn by hash, in whole groups: a near-duplicate of a held-out image is not trained on either.
+
+    Among images without duplicates, adding one never exchanges more than one of them.
+    """
+    away: set[str] = set()
+    for group in sorted(groups, key=lambda group: min((sort_key(seed, "heldout", key), key) for key in group)):
+        if len(away) + len(group) <= count:
+            away |= group
+    return frozenset(away)

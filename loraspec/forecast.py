@@ -25,7 +25,7 @@ class Disk:
         epoch_files: All weight files.
         state: What resuming needs, twice while one is exchanged for the next: float32 weights and three values of the optimizer each.
         cache: float32 latents (mean and std) of all images; shared between runs.
-        grid: Cells as uncompressed RGB.
+        grid: Cells as uncompressed RGB, those that are judged and those that confirm among them.
         free: Free bytes where the run goes.
     """
 
@@ -66,7 +66,7 @@ def disk_of(plan: Plan, files: list[tuple[str, int]]) -> Disk:
         epoch_files=sum(size for _, size in files),
         state=2 * 4 * FLOAT * plan.adapter.parameters,
         cache=latents,
-        grid=grid.cells * grid.width * grid.height * 3,
+        grid=(grid.cells + grid.judged_cells + grid.fresh_cells) * grid.width * grid.height * 3,
         free=free_bytes(plan.run_folder),
     )
 
@@ -128,6 +128,9 @@ def summary_of(plan: Plan) -> dict[str, Any]:
         "epoch_file_bytes": max((size for _, size in first), default=0),
         "files": [{"path": path, "bytes": size} for path, size in files],
         "grid_cells": grid.cells,
+        "judged_prompts": list(grid.judged_prompts) if grid.judged else [],
+        "judged_cells": grid.judged_cells,
+        "fresh_cells": grid.fresh_cells,
         "grid": asdict(grid),
         "disk": {**asdict(disk), "total": disk.total},
         "warnings": [str(problem) for problem in all_warnings(plan)],

@@ -145,8 +145,19 @@ class RunHooks:
         """An evaluator is done."""
 
     @hookspec
+    def loraspec_after_ranking(self, run: Any, ranking: Any) -> None:
+        """Every evaluator is done; ``ranking`` is ``loraspec.sweetspot.ranking.Ranking``, as in ``ranking.json``.
+
+        It is None when no metric gave numbers.
+        """
+
+    @hookspec
     def loraspec_on_progress(self, run: Any, phase: str, done: int, total: int) -> None:
-        """A phase other than training moved on: ``caption``, ``prepare``, ``encode``, ``grid``; ``done`` of ``total`` items."""
+        """A phase other than training moved on: ``done`` of ``total`` items.
+
+        Phases: ``caption``, ``prepare``, ``encode``, ``grid``, ``judged`` (drawing what metrics look at), ``measure NAME``, ``confirm``
+        (drawing fresh seeds), ``confirm NAME``.
+        """
 
     @hookspec
     def loraspec_on_message(self, run: Any, text: str, severity: str) -> None:

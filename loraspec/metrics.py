@@ -52,7 +52,6 @@ class Gallery(Protocol):
         run: ``loraspec.engine.run.Run`` after training; ``run.family`` is on the device, in evaluation mode.
         epochs, weights: Judged epochs and weights, ascending.
         prompts, seeds: Judged prompts and seeds.
-        training, heldout: The user's own pictures.
     """
 
     run: Any
@@ -60,8 +59,14 @@ class Gallery(Protocol):
     weights: tuple[float, ...]
     prompts: tuple[str, ...]
     seeds: tuple[int, ...]
-    training: Sequence[Shown]
-    heldout: Sequence[Shown]
+
+    @property
+    def training(self) -> Sequence[Shown]:
+        """The user's own pictures that were trained on."""
+
+    @property
+    def heldout(self) -> Sequence[Shown]:
+        """The user's own pictures that were not."""
 
     def pictures(self, epoch: int, weight: float, *, prompts: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Shown | None]:
         """The pictures of an epoch (0: the base without LoRA, weight 0.0), prompt by prompt, in each seed by seed.

@@ -9,7 +9,8 @@ from attrs import evolve
 
 from loraspec.buckets import BucketRule, TooSmallError, place
 from loraspec.captions import Pipeline, split
-from loraspec.dataplan import DataPlan, PlacedSample, draw_heldout
+from loraspec.dataplan import DataPlan, PlacedSample, auto_heldout, draw_heldout
+from loraspec.duplicates import groups_of
 from loraspec.errors import EnvironmentMissing, Problem, SpecError
 from loraspec.values import Sample
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from loraspec.plan import Plan
 
 MOST_ASPECT = 10
+FEW = 8  # training images
 MOST_NAMED = 50  # images without a caption
 SHOWN = 8  # names in one message; the rest is counted
 
@@ -59,14 +61,15 @@ def gather(plan: Plan) -> DataPlan:
     if not found and not any(problem.severity == "error" for problem in problems):
         problems.append(plan.placed(Problem("data.sources", "the sources hold no image", code="E-DATA-EMPTY")))
     problems += _captions_missing(plan, found)
-    count = plan.spec.grid.heldout
+    asked = plan.spec.grid.heldout
+    count = auto_heldout(len(placed)) if asked == "auto" else asked
     if found and count >= len(placed):
         message = f"{count} of {len(placed)} images held out leaves none to train on"
         problems.append(plan.placed(Problem("grid.heldout", message, code="E-DATA-HELDOUT")))
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise SpecError(errors)
-    away = draw_heldout([item.key for item in placed], count, plan.spec.run.seed)
+    away = _held_out(plan, placed, count, problems)
     train = plan.spec.train
     data = DataPlan(
         images=tuple(item for item in placed if item.key not in away),
@@ -80,6 +83,23 @@ def gather(plan: Plan) -> DataPlan:
         accumulation=train.gradient_accumulation_steps,
     )
     return evolve(data, problems=tuple(problems + _warnings(plan, data)))
+
+
+def _held_out(plan: Plan, placed: list[PlacedSample], count: int, problems: list[Problem]) -> frozenset[str]:
+    """Return the keys to hold out; near-duplicates go together, and what that costs is a warning."""
+    if not count:
+        return frozenset()
+    away = draw_heldout(groups_of({item.key: item.sample.read for item in placed}), count, plan.spec.run.seed)
+    left = len(placed) - len(away)
+    said = []
+    if len(away) < count:
+        said.append(f"only {len(away)} of {count} images can be held out: near-duplicates of the others would have to go with them")
+    if away and (left < FEW or 3 * len(away) > len(placed)):
+        said.append(f"{len(away)} of {len(placed)} images are held out, which leaves {left} to train on")
+    for message in said:
+        hint = "find more images, or set a lower grid.heldout; without any, the sweet spot has low confidence"
+        problems.append(plan.placed(Problem("grid.heldout", message, hint, severity="warning", code="W-DATA-HELDOUT")))
+    return away
 
 
 def growth(item: PlacedSample) -> float:

@@ -38,6 +38,10 @@ class Stage:
         return self.name.replace("_", " ")
 
 
+METRICS = (
+    "unet-progress", "texture-progress", "diffusion-margin", "copy-rate", "seed-variety", "artefacts",
+    "heldout-loss", "member-auc", "prior-drift",
+)  # fmt: skip
 STAGES: tuple[Stage, ...] = (
     Stage("model_family", "model", "one"),
     Stage("data_source", "data.sources", "many", torch_free=True),
@@ -48,7 +52,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("optimizer", "optimizer", "one", ("dadapt-adamw",)),
     Stage("lr_scheduler", "lr_scheduler", "one", ("constant",)),
     Stage("objective", "objective", "one", ("denoising",)),
-    Stage("evaluator", "evaluators", "many", ("grid",)),
+    Stage("evaluator", "evaluators", "many", ("grid", *METRICS)),
     Stage("exporter", "exporters", "many", ("kohya",)),
     Stage("tracker", "trackers", "many", ("jsonl", "console"), torch_free=True),
     Stage("callback", "callbacks", "many", torch_free=True),

@@ -7,6 +7,7 @@ import pytest
 
 from loraspec.randomness import generator
 from loraspec.testing import TINY_SPEC
+from loraspec.testing.tiny import GRID_ONLY
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def painted_spec(paint, spec_file, tiny_plugin):
         paint(number)
     text = TINY_SPEC.replace('use = "tiny:tiny"\nrights', 'use = "folder"\npath = "pictures"\nrights')
     assert text != TINY_SPEC
-    return spec_file(text.replace("[run]", "evaluators = []\n[run]"), "painted.toml")
+    return spec_file(text.replace(GRID_ONLY, "").replace("[run]", "evaluators = []\n[run]"), "painted.toml")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from loraspec.buckets import BucketRule, place
 from loraspec.captions import Pipeline, flatten, join, split
-from loraspec.dataplan import DataPlan, PlacedSample, draw_heldout
+from loraspec.dataplan import DataPlan, PlacedSample, auto_heldout, draw_heldout
 from loraspec.errors import SpecError
 from loraspec.randomness import rng_of
 from loraspec.values import Sample, Visit
@@ -214,13 +214,30 @@ def test_latents_are_counted_by_content() -> None:
 
 def test_heldout_images_stay_when_one_is_added() -> None:
     """Drawn by hash: a new image takes at most one place."""
-    keys = [f"{number}.png" for number in range(40)]
+    keys = [frozenset([f"{number}.png"]) for number in range(40)]
     before = draw_heldout(keys, 6, 1)
 
     assert len(before) == 6
     assert before != draw_heldout(keys, 6, 2)
     for name in ("new.png", "other.png", "x.png"):
-        assert len(before - draw_heldout([*keys, name], 6, 1)) <= 1
+        assert len(before - draw_heldout([*keys, frozenset([name])], 6, 1)) <= 1
+
+
+def test_near_duplicates_are_held_out_together() -> None:
+    """A group goes whole or not at all; one that is larger than the number asked for stays, and others take its place."""
+    pairs = [frozenset([f"{number}.png", f"{number} again.png"]) for number in range(20)]
+    crowd = frozenset(f"crowd {number}.png" for number in range(10))
+    for seed in range(20):
+        away = draw_heldout([*pairs, crowd], 5, seed)
+        assert len(away) == 4
+        assert all(pair <= away or not pair & away for pair in pairs)
+        assert not crowd & away
+
+
+@pytest.mark.parametrize(("images", "count"), [(4, 3), (20, 3), (21, 4), (40, 6), (67, 11), (100, 15)])
+def test_auto_holds_out_a_share(images: int, count: int) -> None:
+    """15 %, rounded up, at least three."""
+    assert auto_heldout(images) == count
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_one_change_moves_only_its_fields(tmp_path: Path, change: str, places: s
         (tmp_path / "images" / "0.txt").write_text("man 0, coat, square")
     else:
         (tmp_path / "own.py").write_text(PLUGIN + "\n")
-    found = changed(before, lock_of(spec)) - {"plan.grid.prompts", "environment.packages.own"}
+    found = changed(before, lock_of(spec)) - {"plan.grid.prompts", "plan.grid.judged_prompts", "environment.packages.own"}
 
     assert found == places
 

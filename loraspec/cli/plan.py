@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -74,6 +75,7 @@ def screen(plan: Plan, numbers: dict[str, Any]) -> str:
         ("train", _train(plan, numbers)),
         ("epochs", _files(plan, numbers)),
         ("grid", _grid(numbers)),
+        *([("judging", _judging(numbers))] if numbers["judged_cells"] else []),
         ("disk", _disk(numbers["disk"])),
         ("folder", numbers["run_folder"]),
     ]
@@ -132,6 +134,15 @@ def _grid(numbers: dict[str, Any]) -> str:
     product = " x ".join([plural(len(grid["epochs"]), "epoch"), *(plural(len(items), noun) for items, noun in parts)])
     base = len(grid["prompts"]) * len(grid["seeds"])
     return f"{numbers['grid_cells']:,} cells = {product} + {base} without LoRA, {grid['width']} x {grid['height']} px"
+
+
+def _judging(numbers: dict[str, Any]) -> str:
+    grid, cells = numbers["grid"], numbers["judged_cells"]
+    parts = (("epochs", "epoch"), ("judged_weights", "weight"), ("judged_prompts", "prompt"), ("judged_seeds", "seed"))
+    counts = [len(grid[name]) for name, _ in parts]
+    product = " x ".join(plural(count, noun) for count, (_, noun) in zip(counts, parts, strict=True))
+    more = f"; at most {numbers['fresh_cells']:,} more to confirm the best" if numbers["fresh_cells"] else ""
+    return f"{cells:,} cells = {product} + {cells - math.prod(counts)} without LoRA{more}"
 
 
 def _disk(disk: dict[str, int]) -> str:

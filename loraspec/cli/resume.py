@@ -25,23 +25,10 @@ def command(folder: Path) -> int:
 
 
 def _resume(folder: Path) -> int:
-    from loraspec.engine.folder import RunFolder
-    from loraspec.plan import resolve
+    from loraspec.engine.reopen import plan_of
 
-    facts = RunFolder(folder).facts
-    if not facts:
-        raise SpecError(f"{folder} holds no run: there is no run.json")
-    spec = folder / facts["spec"]
-    if not spec.is_file():
-        raise SpecError(f"{folder}: its spec was {facts['spec']!r} as seen from there, and is gone; a copy is {folder / 'spec.toml'}")
-    plan = resolve(Path(click.format_filename(_short(spec))), profiles=facts["profiles"], sets=facts["sets"])
-    return carry_out(plan, folder, {key: facts[key] for key in ("spec", "profiles", "sets")})
-
-
-def _short(path: Path) -> Path:
-    """Return a path relative to the working directory when it lies below it."""
-    whole = path.resolve()
-    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
+    plan, command = plan_of(folder)
+    return carry_out(plan, folder, command)
 
 
 def newest(root: Path = Path("runs")) -> Path:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from loraspec import __version__
-from loraspec.engine import device, disk
+from loraspec.engine import device, disk, judging
 from loraspec.engine.folder import STARTED, RunFolder, disk_told, held
 from loraspec.engine.interrupts import Now, listening
 from loraspec.engine.loop import train
@@ -22,6 +24,8 @@ from loraspec.forecast import files_of
 from loraspec.lock import make_lock
 from loraspec.plan import Plan
 from loraspec.spec.resolved import resolved_toml
+
+T = TypeVar("T")
 
 
 def execute(plan: Plan, *, folder: Path, command: dict[str, Any]) -> Run:
@@ -141,27 +145,42 @@ def _phases(run: Run, lock: dict[str, Any]) -> None:
 
 
 def evaluate(run: Run) -> None:
-    """Run every evaluator over the committed epochs."""
+    """Run every evaluator over the committed epochs, then rank the epochs by what the metrics among them measured."""
     if not run.epochs_done:
         raise RunError("no epoch was committed, so there is nothing to evaluate")
     run.release_training()
     failed: list[str] = []
-    for name, evaluator in run.evaluators:
+
+    def tried(name: str, work: Callable[[], T]) -> T | None:
         try:
             with run.watch.memory_told(f"the evaluator {name}"):
-                metrics = dict(evaluator.evaluate(run))
+                return work()
         except (Stopped, OSError):
             raise
         except Exception as error:  # a judge that fails costs no epoch, and does not keep the others from judging
             said = f"{name}: {type(error).__name__}: {error}" if not isinstance(error, RunError) else f"{name}: {error}"
             failed.append(said)
             run.record("evaluation_failed", evaluator=name, error=said)
-            continue
-        run.record("evaluation", evaluator=name, metrics=metrics)
-        run.hooks.loraspec_after_evaluation(run=run, evaluator=name, metrics=metrics)
+            return None
+
+    for name, evaluator in run.evaluators:
+        found = tried(name, partial(_numbers, run, evaluator))
+        if found is not None:
+            run.record("evaluation", evaluator=name, metrics=found)
+            run.hooks.loraspec_after_evaluation(run=run, evaluator=name, metrics=found)
+    ranking = tried("the ranking", partial(judging.rank, run))
+    if ranking is not None:
+        run.say(ranking.sentences[0])
+    run.hooks.loraspec_after_ranking(run=run, ranking=ranking)
     if failed:
         kept = f"all {len(run.epochs_done)} epochs are committed and whole; `loraspec resume {run.folder}` judges them again"
         raise RunError("\n".join(failed) + f"\n    hint: {kept}").coded("E-RUN-EVALUATION")
+
+
+def _numbers(run: Run, evaluator: Any) -> dict[str, float]:
+    """Return an evaluator's numbers; a metric that has measured these cells already does not do it again."""
+    before = judging.kept(run, evaluator)
+    return dict(evaluator.evaluate(run)) if before is None else before
 
 
 def _now() -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from attrs import asdict
 
 from loraspec.engine.cells import Cell, Cells, Drawn, read_png
 from loraspec.engine.look import read_planned
@@ -42,6 +44,7 @@ class RunGallery:
         self.seeds = plan.judged_seeds
         self.failed: dict[Cell, str] = {}
         self.kept: dict[str, Any] = {}
+        self._seen: set[Cell] = set()
 
     # -- the user's own ------------------------------------------------------------------------------------------------
 
@@ -81,7 +84,7 @@ class RunGallery:
             RunError: No such epoch is committed.
         """
         wanted = self.block(epoch, weight, prompts=prompts, seeds=seeds)
-        self.draw([cell for cell in wanted if cell not in self.failed])
+        self.draw([cell for cell in wanted if cell not in self.failed and cell not in self._seen])
         return [None if cell in self.failed else Shown(read_png(self.cells.path(cell)), cell.prompt, cell.seed) for cell in wanted]
 
     def block(self, epoch: int, weight: float, *, prompts: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Cell]:
@@ -95,7 +98,7 @@ class RunGallery:
         blocks = [(0, 0.0), *((epoch, weight) for epoch in epochs or self.epochs for weight in self.weights)]
         return [cell for block in blocks for cell in self.block(*block, seeds=seeds)]
 
-    def draw(self, wanted: Iterable[Cell], *, phase: str = "judged") -> Drawn:
+    def draw(self, wanted: Sequence[Cell], *, phase: str = "judged") -> Drawn:
         """Draw the cells that are missing; those that cannot be drawn are kept in ``failed``.
 
         Raises:
@@ -103,7 +106,18 @@ class RunGallery:
         """
         drawn = self.cells.draw(self.run, wanted, phase=phase)
         self.failed.update(drawn.failed)
+        self._seen.update(cell for cell in wanted if cell not in drawn.failed)
         return drawn
+
+    def plain(self) -> dict[str, Any]:
+        """Return what ``grid/judged.json`` says: which cells are judged, and where each is."""
+        rows = [
+            {"epoch": cell.epoch, "weight": cell.weight, "prompt": self.prompts.index(cell.prompt), "seed": self.seeds.index(cell.seed),
+             "file": self.cells.path(cell).name, **({"failed": self.failed[cell]} if cell in self.failed else {})}
+            for cell in self.judged()
+        ]  # fmt: skip
+        axes = {name: list(getattr(self, name)) for name in ("epochs", "weights", "prompts", "seeds")}
+        return {**axes, "negative": self.cells.negative, "sampling": asdict(self.cells.sampling), "cells": rows}
 
 
 def covered(image: Image, width: int, height: int) -> Image:

@@ -28,17 +28,10 @@ def same_work(files: RunFolder, plan: Plan, lock: dict[str, Any], command: Mappi
     Raises:
         SpecError: Spec or data are others; every difference, field by field.
     """
-    changed = since_start(files.path, plan)
+    changed = refuse_other_work(files, plan, lock)
     if changed is None:
-        _same_digests(files, plan, lock)
         return lock, []
     before = read_json(files.path / LOCK)
-    data = differences(before.get("data"), lock["data"], "data")
-    refused = [change for change in changed if change.kind == IDENTITY]
-    problems = [plan.placed(Problem(change.path, _words(change), hint=HINT, code="E-RUN-IDENTITY")) for change in refused]
-    problems += [Problem(path, _words(Change(path, old, new, IDENTITY)), hint=HINT, code="E-RUN-IDENTITY") for path, old, new in data]
-    if problems:
-        raise SpecError(problems)
     if "headers" not in files.facts:  # begun before they were kept
         spec, steps = before["spec"], before["plan"]["steps"]
         header = {"from": 1, "spec_hash": spec["sha256"], "epochs": spec["resolved"]["train"]["epochs"], "steps": steps}
@@ -51,6 +44,25 @@ def same_work(files: RunFolder, plan: Plan, lock: dict[str, Any], command: Mappi
     _extend(files, plan, changed, command)
     files.write_lock(lock)
     return lock, [_told(change) for change in changed]
+
+
+def refuse_other_work(files: RunFolder, plan: Plan, lock: Mapping[str, Any]) -> list[Change] | None:
+    """Return what changed since the start and decides no weights; None when the lock is gone and the digests agree. Writes nothing.
+
+    Raises:
+        SpecError: Spec or data are others; every difference, field by field.
+    """
+    changed = since_start(files.path, plan)
+    if changed is None:
+        _same_digests(files, plan, lock)
+        return None
+    data = differences(read_json(files.path / LOCK).get("data"), lock["data"], "data")
+    refused = [change for change in changed if change.kind == IDENTITY]
+    problems = [plan.placed(Problem(change.path, _words(change), hint=HINT, code="E-RUN-IDENTITY")) for change in refused]
+    problems += [Problem(path, _words(Change(path, old, new, IDENTITY)), hint=HINT, code="E-RUN-IDENTITY") for path, old, new in data]
+    if problems:
+        raise SpecError(problems)
+    return changed
 
 
 def _extend(files: RunFolder, plan: Plan, changed: list[Change], command: Mapping[str, Any]) -> None:

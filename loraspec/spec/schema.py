@@ -40,6 +40,22 @@ MOST_PX = 16384
 MOST_ROUNDS = 100_000
 
 
+def number(validator: Any) -> Any:
+    """Ask a validator for numbers alone: words were checked by the type."""
+
+    def check(instance: object, attribute: Attribute[Any], value: Any) -> None:
+        if not isinstance(value, str):
+            validator(instance, attribute, value)
+
+    return check
+
+
+def above_one(_: object, attribute: Attribute[float], value: float) -> None:
+    """Above 1 and at most 2, or 0 for none."""
+    if value and not 1 < value <= 2:
+        raise ValueError(f"'{attribute.name}' must be above 1 and at most 2, or 0 for none: {value:g}")
+
+
 def side() -> Any:
     """A side in px, 0 for none."""
     return [validators.ge(0), validators.le(MOST_PX)]
@@ -161,7 +177,23 @@ class GridTable:
     guidance: float = option(default=7.0, help="Classifier-free guidance scale.", validator=validators.ge(0))
     width: int = option(default=0, help="Width of a cell; 0: the base's own size.", unit="px", validator=side())
     height: int = option(default=0, help="Height of a cell; 0: the base's own size.", unit="px", validator=side())
-    heldout: int = option(default=0, help="Images that are never trained on, drawn by hash, kept for judging.", validator=validators.ge(0))
+    heldout: int | Literal["auto"] = option(
+        default=0, validator=number(validators.ge(0)),
+        help="Images that are never trained on, kept for judging, drawn by hash; ``auto``: 15 %, at least 3. Near-duplicates go together.",
+    )
+    judged_prompts: tuple[str, ...] = option(
+        default=(), help="Prompts that metrics look at; none: eight that are no training caption, of the grid's, held-out and new ones.",
+    )
+    judged_seeds: tuple[int, ...] = option(default=(), help="Seeds that metrics look at; none: two, drawn from the run's seed.")
+    fresh_seeds: int = option(
+        default=2, help="Further seeds on which the best epochs are confirmed; 0: none.", validator=[validators.ge(0), validators.le(64)],
+    )
+    probe: float = option(
+        default=1.15, help="A weight above 1 that only metrics look at: whether more would still be better; 0: none.", validator=above_one,
+    )
+    every: Literal["epoch", "end"] = option(
+        default="end", help="When the grid's prompts are drawn: ``end``, or after every ``epoch`` too, at weight 1.",
+    )
 
 
 @frozen

@@ -61,6 +61,8 @@ sampler = "ddim"
 steps = 2
 guidance = 1.0
 """
+GRID_ONLY = '\n[[evaluators]]\nuse = "grid"\n'
+TINY_SPEC += GRID_ONLY  # metrics take longer than all else that it asks for
 
 
 @frozen

@@ -12,6 +12,7 @@ from loraspec_guide.data import registry as data
 from loraspec_guide.exporters import registry as exporters
 from loraspec_guide.grid import registry as grid
 from loraspec_guide.launchers import registry as launchers
+from loraspec_guide.metrics import registry as metrics
 from loraspec_guide.models import registry as models
 from loraspec_guide.objectives import registry as objectives
 from loraspec_guide.optim import registry as optim
@@ -65,8 +66,8 @@ def loraspec_register_objective() -> Iterable[Component]:
 
 @hookimpl
 def loraspec_register_evaluator() -> Iterable[Component]:
-    """Offer ``grid``."""
-    return grid.EVALUATORS
+    """Offer ``grid`` and the embedded metrics."""
+    return [*grid.EVALUATORS, *metrics.METRICS]
 
 
 @hookimpl

@@ -52,6 +52,9 @@ weights = [1.0]
 sampler = "ddim"
 steps = 2
 guidance = 1.0
+
+[[evaluators]]
+use = "grid"
 """
 CAPTION = "a square, ink, by Tiny"
 

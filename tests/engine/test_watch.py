@@ -9,6 +9,7 @@ import torch
 from loraspec.engine.watch import JUMP, STUCK_AFTER, Row, Watch
 from loraspec.errors import RunError
 from loraspec.testing import TINY_SPEC
+from loraspec.testing.tiny import GRID_ONLY
 
 pytestmark = pytest.mark.usefixtures("tiny_plugin")
 
@@ -214,7 +215,7 @@ def loraspec_register_evaluator():
 def test_evaluator_that_fails_costs_no_epoch_and_no_other_evaluator(run_spec, loraspec_cli, tmp_path, monkeypatch):
     """The grid after it is drawn, every epoch file stays, and a resume judges again without training."""
     (tmp_path / "judge.py").write_text(BROKEN_JUDGE)
-    text = TINY_SPEC.replace("loraspec = 1\n", 'loraspec = 1\nplugins = ["judge.py"]\n')
+    text = TINY_SPEC.replace(GRID_ONLY, "").replace("loraspec = 1\n", 'loraspec = 1\nplugins = ["judge.py"]\n')
     outcome = run_spec(text + '\n[[evaluators]]\nuse = "broken"\n[[evaluators]]\nuse = "grid"\n')
 
     outcome.assert_failed(1, "[E-RUN-EVALUATION]")

@@ -51,6 +51,7 @@ mixed_precision = "no"
 device = "cpu"
 [grid]
 prompts = ["man"]
+judged_prompts = ["man"]
 guidance = 2.0
 """
 TEXT = {"spec.text_sha256", "spec.sha256"}
@@ -59,7 +60,7 @@ VALUES = {  # line of the spec -> what a change of it moves
     "weight_decay = 0.01": RECIPE | {"spec.resolved.optimizer.weight_decay", "run.optimizer.weight_decay",
                                       "run.fingerprint.cpu float32.optimizer steps"},
     "max_grad_norm = 1.0": RECIPE | {"spec.resolved.train.max_grad_norm"},
-    "seed = 3": RECIPE | {"spec.resolved.run.seed", "plan.stream_sha256"},
+    "seed = 3": RECIPE | {"spec.resolved.run.seed", "plan.stream_sha256", "plan.grid.judged_seeds", "plan.grid.fresh_seeds"},
     "log_every = 10": TEXT | {"spec.resolved.train.log_every"},
     "guidance = 2.0": TEXT | {"spec.resolved.grid.guidance"},
 }

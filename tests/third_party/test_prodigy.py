@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from loraspec.testing import TINY_SPEC
+from loraspec.testing.tiny import GRID_ONLY
 
 SOURCE = Path(__file__).parents[2] / "plugins" / "prodigy"
 
-SPEC = TINY_SPEC.replace("loraspec = 1\n", 'loraspec = 1\nrequires = ["loraspec-prodigy>=0.1"]\nevaluators = []\n', 1).replace(
-    "epochs = 2", "epochs = 1"
-) + '\n[optimizer]\nuse = "prodigy"\nlr = 0.5\n'
+HEAD = 'loraspec = 1\nrequires = ["loraspec-prodigy>=0.1"]\nevaluators = []\n'
+SPEC = TINY_SPEC.replace(GRID_ONLY, "").replace("loraspec = 1\n", HEAD, 1)
+SPEC = SPEC.replace("epochs = 2", "epochs = 1") + '\n[optimizer]\nuse = "prodigy"\nlr = 0.5\n'
 
 
 def run(*words: object, environment: dict[str, str] | None = None, folder: Path | None = None) -> subprocess.CompletedProcess[str]:

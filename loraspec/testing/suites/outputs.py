@@ -19,7 +19,7 @@ from loraspec.stages import STAGE
 from loraspec.testing.fixtures import RunOutcome
 from loraspec.testing.suites.base import ComponentSuite
 from loraspec.testing.suites.models import drawn
-from loraspec.testing.tiny import TINY_SPEC, TinyOptions, tiny_facts
+from loraspec.testing.tiny import GRID_ONLY, TINY_SPEC, TinyOptions, tiny_facts
 from loraspec.values import AdapterFacts, AdapterState, Context, ModelFacts
 
 HEADER = {"ss_output_name": "suite", "loraspec_spec": "0" * 64}
@@ -30,7 +30,7 @@ def spec_with(table: str, use: str, options: dict[str, Any]) -> str:
     from loraspec.cli.describe import toml_value
 
     silent = "" if table == "evaluators" else "evaluators = []\n"
-    head = TINY_SPEC.replace("loraspec = 1\n", f"loraspec = 1\n{silent}", 1)
+    head = TINY_SPEC.replace(GRID_ONLY, "").replace("loraspec = 1\n", f"loraspec = 1\n{silent}", 1)
     lines = [f"{key} = {toml_value(value)}" for key, value in options.items()]
     return "\n".join([head, f"[[{table}]]", f'use = "{use}"', *lines, ""])
 

@@ -55,7 +55,7 @@ class UnetProgress(Metric):
             found.extend([flat.mean(2), flat.std(2)])
 
         denoiser: Any = self._model.run.family.denoiser
-        blocks = [*denoiser.down_blocks, denoiser.mid_block, *denoiser.up_blocks]
+        blocks = [*denoiser.down_blocks, getattr(denoiser, "mid_block", None), *getattr(denoiser, "up_blocks", ())]
         hooks = [block.register_forward_hook(keep) for block in blocks if block is not None]
         try:
             for level, timestep in enumerate(self._model.timesteps(LEVELS)):

@@ -38,7 +38,8 @@ class Diagnostic(Metric):
         measured = self.measured(run, name_of(run, self))
         save(run, measured)
         at = min(range(len(run.gallery.weights)), key=lambda w: abs(run.gallery.weights[w] - 1))
-        return {"last": float(np.nanmean(measured.values[-1, at]))}
+        last = measured.values[-1, at]
+        return {"last": float(np.nanmean(last))} if np.isfinite(last).any() else {}
 
     def measured(self, run: Any, name: str) -> Measured:
         """Return what was measured."""

@@ -10,6 +10,7 @@ from loraspec import Component
 
 if TYPE_CHECKING:
     from loraspec.metrics import Metric
+    from loraspec.sweetspot.measured import Axis
 
 TORCH = ("torch", "diffusers", "peft", "numpy", "pillow")
 PLAIN = ("numpy", "pillow")
@@ -83,18 +84,18 @@ def _prior_drift(options: NoOptions) -> Metric:
     return PriorDrift()
 
 
-def _metric(name: str, build: Any, libraries: tuple[str, ...]) -> Component:
-    return Component(name, NoOptions, build, libraries=libraries)
+def _metric(name: str, axis: Axis, build: Any, libraries: tuple[str, ...]) -> Component:
+    return Component(name, NoOptions, build, libraries=libraries, axis=axis)
 
 
 METRICS: list[Component] = [
-    _metric("unet-progress", _unet_progress, TORCH),
-    _metric("texture-progress", _texture_progress, PLAIN),
-    _metric("diffusion-margin", _diffusion_margin, TORCH),
-    _metric("copy-rate", _copy_rate, PLAIN),
-    _metric("seed-variety", _seed_variety, PLAIN),
-    _metric("artefacts", _artefacts, PLAIN),
-    _metric("heldout-loss", _heldout_loss, TORCH),
-    _metric("member-auc", _member_auc, TORCH),
-    _metric("prior-drift", _prior_drift, TORCH),
+    _metric("unet-progress", "style", _unet_progress, TORCH),
+    _metric("texture-progress", "style", _texture_progress, PLAIN),
+    _metric("diffusion-margin", "prompt", _diffusion_margin, TORCH),
+    _metric("copy-rate", "originality", _copy_rate, PLAIN),
+    _metric("seed-variety", "variety", _seed_variety, PLAIN),
+    _metric("artefacts", "health", _artefacts, PLAIN),
+    _metric("heldout-loss", "diagnostic", _heldout_loss, TORCH),
+    _metric("member-auc", "diagnostic", _member_auc, TORCH),
+    _metric("prior-drift", "diagnostic", _prior_drift, TORCH),
 ]

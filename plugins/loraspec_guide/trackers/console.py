@@ -16,8 +16,9 @@ from loraspec.escape import escaped
 
 PHASES = {
     "caption": "drafting captions", "prepare": "reading images", "encode": "encoding captions", "train": "training",
-    "grid": "drawing the grid",
+    "grid": "drawing the grid", "judged": "drawing to judge", "confirm": "drawing to confirm",
 }  # fmt: skip
+DOING = {"measure": "measuring", "confirm": "confirming"}  # of phases that name a metric
 SHOWN = (("loss", "loss", "{:.4f}"), ("d_lr", "d*lr", "{:.2e}"), ("images_per_second", "images/s", "{:.2f}"))
 
 
@@ -29,6 +30,12 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}:{minutes:02d}:{rest:02d}"
     return f"{minutes}:{rest:02d}" if minutes else f"{rest} s"
+
+
+def title(phase: str) -> str:
+    """Return a phase as a person reads it: ``reading images``, ``measuring unet-progress``."""
+    word, _, metric = phase.partition(" ")
+    return f"{DOING[word]} {metric}" if metric and word in DOING else PHASES.get(phase, phase)
 
 
 def metric_words(metrics: Mapping[str, float]) -> str:
@@ -141,16 +148,17 @@ class ConsoleTracker:
             self._draw(phase, state)
         elif now - state.told >= self.every or (done == total and phase not in ("train", "encode")):
             state.told = now
-            self._say(f"{PHASES.get(phase, phase)} {done}/{total}{self._tail(phase)}")
+            self._say(f"{title(phase)} {done}/{total}{self._tail(phase)}")
 
     def _draw(self, phase: str, state: _Phase) -> None:
         assert self._progress is not None
         if phase not in self._tasks:
-            self._tasks[phase] = self._progress.add_task(PHASES.get(phase, phase), total=state.total, words="")
-        title = f"epoch {self._epoch}/{self._epochs}" if phase == "train" else PHASES.get(phase, phase)
-        finished = phase == "encode" and state.done >= state.total  # comes back every epoch: shown only while it works
+            self._tasks[phase] = self._progress.add_task(title(phase), total=state.total, words="")
+        words = f"epoch {self._epoch}/{self._epochs}" if phase == "train" else title(phase)
+        passing = phase == "encode" or " " in phase  # comes back every epoch, or is one of many: shown only while it works
+        finished = passing and state.done >= state.total
         self._progress.update(
-            self._tasks[phase], completed=state.done, total=state.total, description=title, words=self._words(phase), visible=not finished
+            self._tasks[phase], completed=state.done, total=state.total, description=words, words=self._words(phase), visible=not finished
         )
 
     def _words(self, phase: str) -> str:

@@ -19,6 +19,7 @@ from loraspec.testing.pipelines import build_tiny
 PROMPTS = ("a man, green coat, by Honoré", "a red boat")
 SPEC = """\
 loraspec = 1
+evaluators = [{{ use = "grid" }}]
 [run]
 name = "tiny"
 [model]
