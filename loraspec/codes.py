@@ -138,6 +138,7 @@ W-DATA-DUP | Images show the same pixels. | Keep one of each, or raise `data.rep
 W-DATA-HELDOUT | Held-out images leave few to train on, or near-duplicates keep some back. | Find more images, or lower `grid.heldout`.
 W-DATA-RESOLUTION | The resolution is far from what the base was trained at. | Train at the base's own.
 W-DATA-RIGHTS | Nobody says with which right images are used. | `rights = "own"`, `"licensed"` or `"public-domain"`.
+W-GRID-JUDGED | Judged prompts are training captions, or too few are judged. | Write other prompts, or none: loraspec makes them.
 W-GRID-TAG | No grid prompt holds the style tag. | Add it: the style is learnt with its tag.
 W-IMG-EXIF | Images hold EXIF data that cannot be read; they are taken as they lie. | Look whether they lie on their side.
 W-IMG-EXT | Images have another format than their name says. | Rename them.

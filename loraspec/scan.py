@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from loraspec.buckets import BucketRule, TooSmallError, place
-from loraspec.captions import Pipeline, split
+from loraspec.captions import Pipeline, join, split
 from loraspec.dataplan import DataPlan, PlacedSample, auto_heldout, draw_heldout
 from loraspec.duplicates import groups_of
 from loraspec.errors import EnvironmentMissing, Problem, SpecError
+from loraspec.judgedprompts import JUDGED, content_of
 from loraspec.values import Sample
 
 if TYPE_CHECKING:
@@ -211,6 +212,18 @@ def _warnings(plan: Plan, data: DataPlan) -> list[Problem]:
         silent = [item.key for item in every if item.source == number and not item.sample.rights]
         if silent:
             warn(f"data.sources[{number}]", "W-DATA-RIGHTS", f"{len(silent)} images without declared rights: {names(silent)}")
+    grid = plan.spec.grid
+    mark = captions.separator
+    trained = {content_of(join(parts, mark), mark) for key, parts in settled.items() if key in data.raw_captions}
+    known = [prompt for prompt in grid.judged_prompts if content_of(prompt, mark) in trained]
+    if known:
+        message = f"{len(known)} judged prompts are training captions, which rewards what was learnt by heart: {names(known)}"
+        warn("grid.judged_prompts", "W-GRID-JUDGED", message)
+    if 0 < len(set(grid.judged_prompts)) < JUDGED:
+        message = f"{len(set(grid.judged_prompts))} judged prompts say little; {JUDGED} are a good number"
+        warn("grid.judged_prompts", "W-GRID-JUDGED", message)
+    if len(set(grid.judged_seeds)) == 1:
+        warn("grid.judged_seeds", "W-GRID-JUDGED", "with one judged seed, nothing shows whether pictures of one prompt differ: write two")
     if data.undrafted:
         message = f"{len(data.undrafted)} captions will be drafted when the run starts; caption counts leave them out"
         warn("captions.captioner", "W-CAP-DRAFT", message)

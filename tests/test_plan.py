@@ -12,6 +12,7 @@ import tomlkit
 from PIL import Image
 
 from loraspec.errors import EnvironmentMissing, SpecError
+from loraspec.lock import make_lock
 from loraspec.plan import Plan, resolve
 from loraspec.weights import header_bytes
 
@@ -374,6 +375,67 @@ def test_default_prompts_are_three_captions(make: Callable[..., Plan]) -> None:
     assert set(plan.grid.prompts) <= captions
     held = make(sets=["grid.heldout=2"])
     assert set(held.grid.prompts) == {item.sample.caption for item in held.data.heldout}
+
+
+METRICS = 'evaluators=[{use="grid"}, {use="copy-rate"}]'
+
+
+def test_judging_is_counted_when_a_metric_is_there(make: Callable[..., Plan]) -> None:
+    """Three weights of the guide and the probe, eight prompts, two seeds; the base, and the base again at other seeds; the tie set."""
+    found = make(sets=[METRICS]).summary()
+    assert found["judged_cells"] == 3 * 4 * 8 * 2 + 8 * 2 + 8 * 2
+    assert found["fresh_cells"] == 3 * 4 * 8 * 2
+    assert found["disk"]["grid"] > make(sets=['evaluators=["grid"]'.replace('"grid"', '{use="grid"}')]).summary()["disk"]["grid"]
+    silent = make(sets=['evaluators=[{use="grid"}]']).summary()
+    assert (silent["judged_cells"], silent["fresh_cells"], silent["judged_prompts"]) == (0, 0, [])
+    few = make(sets=[METRICS, "grid.probe=0", "grid.fresh_seeds=0", 'grid.judged_prompts=["a","b","a"]', "grid.judged_seeds=[7]"])
+    assert (few.grid.judged_weights, few.grid.judged_prompts, few.grid.judged_seeds) == ((0.8, 0.9, 1.0), ("a", "b"), (7,))
+    assert few.summary()["judged_cells"] == 3 * 3 * 2 + 2 + 2 * 2
+
+
+def test_seeds_are_drawn_apart(make: Callable[..., Plan]) -> None:
+    """Judged and fresh seeds have none in common, also where a person wrote one that would be drawn; another run has others."""
+    plan = make(sets=["grid.fresh_seeds=3"])
+    assert len({*plan.grid.judged_seeds, *plan.grid.fresh_seeds}) == 5
+    taken = plan.grid.fresh_seeds[0]
+    mine = make(sets=["grid.fresh_seeds=3", f"grid.judged_seeds=[{taken}]"])
+    assert taken not in mine.grid.fresh_seeds
+    assert len(mine.grid.fresh_seeds) == 3
+    assert make(sets=["run.seed=99"]).grid.judged_seeds != plan.grid.judged_seeds
+    assert all(0 <= seed < 2**31 for seed in (*plan.grid.judged_seeds, *plan.grid.fresh_seeds))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("grid.probe=0.9", "must be above 1 and at most 2, or 0 for none"), ("grid.probe=3", "above 1 and at most 2"),
+        ("grid.heldout=-1", "must be >= 0"), ('grid.heldout="many"', "auto"), ('grid.every="week"', "epoch"),
+        ("grid.fresh_seeds=65", "at most 64"),
+    ],
+)  # fmt: skip
+def test_judging_keys_are_checked(make: Callable[..., Plan], change: str, words: str) -> None:
+    """Each with what would be right."""
+    with pytest.raises(SpecError, match=words):
+        make(sets=[change])
+
+
+def test_auto_holds_out_and_says_what_it_costs(make: Callable[..., Plan]) -> None:
+    """Three of five images, which is a warning; the lock names them."""
+    plan = make(sets=['grid.heldout="auto"'])
+    assert len(plan.data.heldout) == 3
+    assert any(problem.code == "W-DATA-HELDOUT" and "leaves 2 to train on" in problem.message for problem in plan.data.problems)
+    assert make_lock(plan)["data"]["heldout"] == [item.key for item in plan.data.heldout]
+
+
+def test_judged_prompts_that_reward_memory_are_warned_about(make: Callable[..., Plan]) -> None:
+    """A training caption in another order is one; few prompts and a single seed say little."""
+    caption = next(text for text in make().data.raw_captions.values() if text)
+    words = ", ".join(reversed([part.strip() for part in caption.split(",")]))
+    plan = make(sets=[f"grid.judged_prompts={json.dumps([words, 'a robot'])}", "grid.judged_seeds=[1]"])
+    found = [problem.message for problem in plan.data.problems if problem.code == "W-GRID-JUDGED"]
+    assert len(found) == 3
+    assert found[0].startswith("1 judged prompts are training captions")
+    assert not [problem for problem in make().data.problems if problem.code == "W-GRID-JUDGED"]
 
 
 def test_header_says_what_a_weight_file_may_say(make: Callable[..., Plan], tmp_path: Path) -> None:
