@@ -57,6 +57,17 @@ class Style(Judge):
 class Copy(Judge):
     axis = "originality"
 
+class Diagnosis(Judge):
+    axis = "diagnostic"
+
+    def evaluate(self, run):
+        from loraspec.engine.judging import name_of, save
+        from loraspec.sweetspot.measured import Measured
+        run.record("diagnosed")
+        shape = len(run.gallery.epochs), len(run.gallery.weights), 1, 1
+        save(run, Measured(name_of(run, self), self.axis, np.zeros(shape), np.full((1, 1), np.nan)))
+        return {"last": 0.0}
+
 class Told:
     @hookimpl
     def loraspec_after_ranking(self, run, ranking):
@@ -65,7 +76,8 @@ class Told:
 @hookimpl
 def loraspec_register_evaluator():
     """Offer them."""
-    return [Component("style", Options, Style, axis="style"), Component("copy", Options, Copy, axis="originality")]
+    kinds = {"style": Style, "copy": Copy, "diagnosis": Diagnosis}
+    return [Component(name, Options, kind, axis=kind.axis) for name, kind in kinds.items()]
 
 @hookimpl
 def loraspec_register_callback():
@@ -140,7 +152,7 @@ def test_without_a_metric_nothing_is_ranked_and_nothing_is_said(judge: Callable[
 
 def test_a_metric_that_raises_stops_no_other(judge: Callable[..., Any], loraspec_cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are measured and ranked, the error is told, and a resume measures what is missing and nothing else."""
-    outcome = judge('use = "style"\nmood = "raise"', 'use = "copy"')
+    outcome = judge('use = "style"\nmood = "raise"', 'use = "copy"', 'use = "diagnosis"')
     outcome.assert_failed(1, "[E-RUN-EVALUATION]")
     assert "style: ZeroDivisionError: no picture" in outcome.err
     assert not (outcome.folder / "scores" / "style.json").exists()
@@ -151,6 +163,7 @@ def test_a_metric_that_raises_stops_no_other(judge: Callable[..., Any], loraspec
     loraspec_cli("resume", outcome.folder).assert_success()
     assert (outcome.folder / "scores" / "copy.json").stat().st_mtime_ns == before
     assert scores(outcome.folder)["axis"] == "style"
+    assert len(events(outcome.folder, "diagnosed")) == 1
 
 
 def test_pictures_that_cannot_be_measured_are_left_out(judge: Callable[..., Any]) -> None:
