@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from loraspec import hookimpl
 from loraspec_picturebook.styles import Style
+
+from loraspec import hookimpl
 
 
 def blackboard(drawn: Any, rng: np.random.Generator) -> Any:

@@ -65,7 +65,8 @@ def labels_of(scores: Scores, axes: Axes, keys: Keys) -> list[tuple[Label, ...]]
             made.append(Label("bleeds", value, f"it changes pictures without the style's words too: drift {drift[e]:.2f}"))
         if scores.exposure > REPEATS or scores.exposure * epoch > EXPOSURE:
             visits = float(scores.exposure * epoch)
-            words = f"each picture was seen {visits:.0f} times ({scores.exposure} repeats): more than the guide's {EXPOSURE}, or its {REPEATS} repeats"
+            seen = f"each picture was seen {visits:.0f} times ({scores.exposure} repeats)"
+            words = f"{seen}: more than the guide's {EXPOSURE}, or its {REPEATS} repeats"
             made.append(Label("exposure", Interval(visits, visits, visits), words))
         found.append(tuple(made))
     return found

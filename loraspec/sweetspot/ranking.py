@@ -185,7 +185,10 @@ def _ranking(raw: dict[str, Any]) -> Ranking:
         epochs=tuple(_epoch(one) for one in _list(raw["epochs"])), cells=tuple(_cell(one) for one in _list(raw["cells"])),
         missing={str(key): str(value) for key, value in raw["missing"].items()},
         gates=tuple(
-            GateRow(str(g["metric"]), str(g["axis"]), str(g["gate"]), _truth(g["passed"]), _number(g["value"]), _number(g["limit"]), str(g["words"]))
+            GateRow(
+                str(g["metric"]), str(g["axis"]), str(g["gate"]), _truth(g["passed"]),
+                _number(g["value"]), _number(g["limit"]), str(g["words"]),
+            )
             for g in _list(raw["gates"])
         ),
         pictures=_whole(raw["pictures"]), prompts=_texts(raw["prompts"]), seeds=tuple(_whole(s) for s in _list(raw["seeds"])),

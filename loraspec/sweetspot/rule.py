@@ -143,7 +143,7 @@ def _smoothed(key: Floats) -> Floats:
     where the 90 % interval of the difference holds 0.
     """
     count = key.shape[1]
-    found = key[0].copy()
+    found: Floats = key[0].copy()
     for e in range(count):
         near = []
         for other in (e - 1, e + 1):
@@ -199,7 +199,8 @@ def drift_of(scores: Scores) -> Floats:
             values = measured.values[:, full_weight(scores.weights)].reshape(len(scores.epochs), -1)
             known = np.isfinite(values)
             with np.errstate(invalid="ignore"):
-                return np.where(known, values, 0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
+                found: Floats = np.where(known, values, 0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
+            return found
     return np.full(len(scores.epochs), np.nan)
 
 

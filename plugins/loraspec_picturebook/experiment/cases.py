@@ -17,6 +17,10 @@ WEIGHTS: Final = (0.8, 0.9, 1.0, 1.15)
 SEEDS: Final = (31, 32)
 PROMPTS: Final = 8
 FULL: Final = 34
+METRICS: Final = (
+    "unet-progress", "texture-progress", "diffusion-margin", "copy-rate", "seed-variety", "artefacts",
+    "heldout-loss", "member-auc", "prior-drift",
+)  # fmt: skip
 STYLE_FILE: Final = "docs/experiments/styles.py"
 """Two of the styles come from this plugin file; no metric and no rule was tuned on them."""
 
@@ -85,10 +89,12 @@ def cases() -> Iterator[Case]:
     The design is fractional: each style meets each size once and each strength at two sizes; two training seeds where it says so.
     """
     first = [("lithograph", FULL, "guide"), ("blackboard", 16, "guide"), ("stained-glass", 4, "memorise"), ("engraving", 8, "strong"),
-             ("riso", 4, "memorise"), ("lithograph", 16, "weak"), ("stained-glass", 16, "strong"), ("engraving", FULL, "guide")]  # fmt: skip
+             ("riso", 4, "memorise"), ("lithograph", 16, "weak"), ("stained-glass", 16, "strong"),
+             ("engraving", FULL, "guide")]  # fmt: skip
     second = [("riso", 8, "guide"), ("blackboard", 4, "memorise"), ("lithograph", 8, "strong"), ("stained-glass", 8, "guide"),
               ("riso", FULL, "strong"), ("engraving", 16, "guide"), ("blackboard", 8, "strong"), ("lithograph", 4, "memorise"),
-              ("stained-glass", FULL, "guide"), ("riso", 16, "weak"), ("engraving", 4, "memorise"), ("blackboard", FULL, "guide")]  # fmt: skip
+              ("stained-glass", FULL, "guide"), ("riso", 16, "weak"), ("engraving", 4, "memorise"),
+              ("blackboard", FULL, "guide")]  # fmt: skip
     yield from (Case(*row, seed=1) for row in first)
     yield from (Case(*row, seed=2) for row in first[:4])
     yield from (Case(*row, seed=1) for row in second)
@@ -125,8 +131,11 @@ def prompts_of(case: Case, root: Path) -> list[str]:
     return [style_caption(scene, style) for scene in held_out(PROMPTS, seed=case.seed + 100)]
 
 
-def spec_of(case: Case, root: Path) -> str:
-    """Return the text of the case's spec, beside which the style file has to lie; a CPU with bf16 units samples twice as fast in bf16."""
+def spec_of(case: Case, root: Path, *, judged: bool) -> str:
+    """Return the text of the case's spec, beside which the style file has to lie; a CPU with bf16 units samples twice as fast in bf16.
+
+    Without ``judged`` it only trains and draws: the longest part, which no change of a metric or of the rule touches.
+    """
     strength, style = STRENGTHS[case.strength], style_of(case.style, root)
     from loraspec_picturebook.styles import STYLES
 
@@ -142,8 +151,9 @@ def spec_of(case: Case, root: Path) -> str:
         "optimizer": "\n".join(strength.optimizer.strip("{} ").split(", ")),
         "lr_scheduler": 'use = "cosine"\nwarmup = 0.05',
         "train": f'epochs = {EPOCHS}\nbatch_size = 4\nmixed_precision = "bf16"\nthreads = 1',
-        "grid": f"heldout = {case.heldout}\nweights = {list(WEIGHTS)}\nseeds = {list(SEEDS)}\nsampler = \"ddim\"\nsteps = 12\nguidance = 2.5\n"
+        "grid": f"heldout = {case.heldout}\nweights = {list(WEIGHTS)}\nseeds = {list(SEEDS)}\njudged_seeds = {list(SEEDS)}\n"
+        'sampler = "ddim"\nsteps = 12\nguidance = 2.5\n'
         f"prompts = {json.dumps(prompts_of(case, root), ensure_ascii=False)}",
-        "[evaluators]": 'use = "grid"\nbatch_size = 16',
+        "[evaluators]": "\n[[evaluators]]\n".join(f'use = "{name}"' for name in ("grid", *(METRICS if judged else ()))),
     }  # fmt: skip
     return f"loraspec = 1\n{plugin}\n" + "\n".join(f"[{table}]\n{text}\n" for table, text in lines.items())

@@ -1,0 +1,59 @@
+"""The long part of the experiment: one run for each case, trained and drawn; several processes share the work, each case is one's."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from loraspec_picturebook.experiment.cases import STYLE_FILE, Case, spec_of
+
+
+def folder_of(case: Case, target: Path) -> Path:
+    """Return the run folder of a case."""
+    return target / "runs" / case.name
+
+
+def trained(case: Case, target: Path, root: Path) -> bool:
+    """Train and draw a case, or go on with it; what is done is left alone.
+
+    Returns:
+        False when another process has it, or it failed (its output lies beside the spec).
+    """
+    return _run(case, target, root, judged=False)
+
+
+def judged(case: Case, target: Path, root: Path) -> bool:
+    """Measure and rank a trained case with the metrics of a default run; scores that are there stay. Returns as ``trained``."""
+    return _run(case, target, root, judged=True)
+
+
+def _run(case: Case, target: Path, root: Path, *, judged: bool) -> bool:
+    with _mine(case, target) as mine:
+        if not mine:
+            return False
+        specs, folder = target / "specs", folder_of(case, target)
+        shutil.copyfile(root / STYLE_FILE, specs / Path(STYLE_FILE).name)
+        spec = specs / f"{case.name}.toml"
+        spec.write_text(spec_of(case, root, judged=judged), encoding="utf-8")
+        with (specs / f"{case.name}.log").open("ab") as log:
+            command = [sys.executable, "-m", "loraspec", "run", str(spec), "--output", str(folder)]
+            return subprocess.run(command, stdout=log, stderr=log, check=False).returncode == 0
+
+
+@contextmanager
+def _mine(case: Case, target: Path) -> Iterator[bool]:
+    """Hold a case while it is worked on; no process waits for another."""
+    specs = target / "specs"
+    specs.mkdir(parents=True, exist_ok=True)
+    with (specs / f"{case.name}.held").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
