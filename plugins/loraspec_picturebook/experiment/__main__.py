@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from loraspec_picturebook.experiment.cases import cases
@@ -23,7 +24,8 @@ def main() -> None:
     for stage in given.stage or STAGES:
         for number, case in enumerate(chosen, 1):
             done = {"train": trained, "judge": judged}[stage](case, given.target, given.root)
-            print(f"{stage} {number}/{len(chosen)} {case.name}: {'done' if done else 'not now'}", flush=True)
+            sys.stdout.write(f"{stage} {number}/{len(chosen)} {case.name}: {'done' if done else 'not now'}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from attrs import frozen
 
 if TYPE_CHECKING:
     from loraspec_picturebook.styles import Style
+    from loraspec_picturebook.world import Scene
 
 EPOCHS: Final = 20
 WEIGHTS: Final = (0.8, 0.9, 1.0, 1.15)
@@ -125,10 +126,16 @@ def plugin_styles(root: Path) -> list[Style]:
 def prompts_of(case: Case, root: Path) -> list[str]:
     """Return the judged prompts of a case: captions, in its style, of scenes that no training set holds."""
     from loraspec_picturebook.sets import style_caption
-    from loraspec_picturebook.truth import held_out
 
     style = style_of(case.style, root)
-    return [style_caption(scene, style) for scene in held_out(PROMPTS, seed=case.seed + 100)]
+    return [style_caption(scene, style) for scene in scenes_of(case)]
+
+
+def scenes_of(case: Case) -> list[Scene]:
+    """Return the scenes of the judged prompts."""
+    from loraspec_picturebook.truth import held_out
+
+    return held_out(PROMPTS, seed=case.seed + 100)
 
 
 def spec_of(case: Case, root: Path, *, judged: bool) -> str:

@@ -1,0 +1,202 @@
+"""The experiment's tables: how well metrics, U and the pick agree with the truth, a row for each run.
+
+Regret is normalised: what the chosen epoch lacks of the best one's truth, over what the median epoch lacks of it; 0 is the best
+epoch, 1 an ordinary one. Truth of an epoch is U* at weight 1.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from attrs import frozen
+
+from loraspec.sweetspot.axes import Draws, axes_of
+from loraspec.sweetspot.rule import full_weight
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from loraspec.sweetspot.measured import Measured, Scores
+    from loraspec.sweetspot.ranking import Ranking
+    from loraspec_picturebook.experiment.cases import Case
+    from loraspec_picturebook.experiment.truth import Truth
+
+    Floats = NDArray[np.float64]
+
+FLAT: Final = 0.03
+"""U* of the epochs lies within this: the runs in which no choice is better than another, so that regret has no meaning."""
+
+
+@frozen(eq=False)
+class Row:
+    """One run: its case, ``numbers`` by name (None: undefined), and per metric the agreement with its truth in ``metrics``."""
+
+    case: Case
+    numbers: Mapping[str, float | None]
+    metrics: Mapping[str, float | None]
+    curves: Mapping[str, Any]
+
+    def plain(self) -> dict[str, Any]:
+        """Return the row as it is committed."""
+        case = self.case
+        return {
+            "run": case.name, "style": case.style, "images": case.images, "strength": case.strength, "seed": case.seed,
+            **{name: _rounded(value) for name, value in self.numbers.items()},
+            "spearman": {name: _rounded(value) for name, value in self.metrics.items()},
+            "curves": self.curves,
+        }  # fmt: skip
+
+
+def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking) -> Row:
+    """Compare one judged run with its truth."""
+    at = full_weight(scores.weights)
+    axes = axes_of(scores, Draws.make(len(scores.prompts), len(scores.seeds), count=1, seed=0))
+    utility = axes.utility[0]
+    real, whole = truth.utility[:, at], truth.utility
+    chosen = scores.epochs.index(ranking.epoch)
+    loss = _heldout(scores)
+    best = float(real.max())
+    numbers: dict[str, float | None] = {
+        "memorises": float(truth.copies[:12, at].max(initial=0) > 0.3),
+        "overfits": float(best - real[-1] > 0.1),
+        "copies at epoch 12": float(truth.copies[min(11, len(real) - 1), at]),
+        "best epoch": float(scores.epochs[int(real.argmax())]),
+        "chosen epoch": float(ranking.epoch),
+        "truth at best": best,
+        "truth at chosen": float(real[chosen]),
+        "truth at last": float(real[-1]),
+        "unet-progress": spearman(_mean(scores, "unet-progress")[:, at], truth.style[:, at] * truth.subject[:, at]),
+        "grid": spearman(utility.ravel(), whole.ravel()),
+        "originality": spearman(axes.score["originality"][0, :, at], 1 - truth.copies[:, at]) if "originality" in axes.score else None,
+        "regret": regret(real, chosen),
+        "regret of last": regret(real, len(real) - 1),
+        "regret of held-out loss": regret(real, int(np.nanargmin(loss))) if np.isfinite(loss).any() else None,
+        "regret of random": _random(real),
+        "in tie set": float(scores.epochs[int(real.argmax())] in ranking.tie_set),
+        "tie set": float(len(ranking.tie_set)),
+    }
+    curves = {
+        "S*": _list(truth.style[:, at]), "F*": _list(truth.subject[:, at]), "c*": _list(truth.copies[:, at]), "U*": _list(real),
+        "U": _list(utility[:, at]), "style": _list(axes.progress[0, :, at]), "copies": _list(axes.copies[0, :, at]),
+    }  # fmt: skip
+    return Row(case, numbers, _agreement(scores, truth, axes.score, at, loss), curves)
+
+
+def _agreement(scores: Scores, truth: Truth, score: Mapping[str, Floats], at: int, loss: Floats) -> dict[str, float | None]:
+    """Spearman over epochs at full weight of each metric with what it should know: the style S*, the subject F*, 1 - c*, or U*."""
+    known = {"style": truth.style[:, at], "prompt": truth.subject[:, at], "originality": 1 - truth.copies[:, at]}
+    found: dict[str, float | None] = {}
+    for measured in scores.measured:
+        if measured.axis == "diagnostic":
+            values = -loss if measured.name == "heldout-loss" else _per_epoch(measured, at)
+            found[measured.name] = spearman(values, truth.utility[:, at])
+        elif measured.axis in known:
+            values = -_copies(measured)[:, at] if measured.axis == "originality" else _per_epoch(measured, at)
+            found[measured.name] = spearman(values, known[measured.axis])
+    for axis in score:
+        if axis in known:
+            found[f"axis {axis}"] = spearman(score[axis][0, :, at], known[axis])
+    return found
+
+
+def summary(rows: list[Row]) -> dict[str, float | None]:
+    """Return what the issue of the sweet spot asks for, over all runs."""
+
+    def column(name: str, *, of: list[Row] = rows) -> Floats:
+        return np.array([row.numbers[name] for row in of if row.numbers[name] is not None], dtype=np.float64)
+
+    memorising = [row for row in rows if row.numbers["memorises"]]
+    over, sound = [row for row in rows if row.numbers["overfits"]], [row for row in rows if not row.numbers["overfits"]]
+    gap = [_gap(row) for row in sound if _gap(row) is not None]
+    found = {
+        "runs": float(len(rows)), "memorising runs": float(len(memorising)), "over-fitting runs": float(len(over)),
+        "unet-progress mean": _of(np.mean, column("unet-progress")), "unet-progress worst": _of(np.min, column("unet-progress")),
+        "grid median": _of(np.median, column("grid")),
+        "originality where it memorises, median": _of(np.median, column("originality", of=memorising)),
+        "originality where it memorises, worst": _of(np.min, column("originality", of=memorising)),
+        "regret": _of(np.mean, column("regret")), "regret median": _of(np.median, column("regret")),
+        "regret where it over-fits": _of(np.mean, column("regret", of=over)),
+        "last where it over-fits": _of(np.mean, column("regret of last", of=over)),
+        "held-out loss where it over-fits": _of(np.mean, column("regret of held-out loss", of=over)),
+        "random where it over-fits": _of(np.mean, column("regret of random", of=over)),
+        "behind last where nothing over-fits": _of(np.mean, np.array(gap, dtype=np.float64)),
+        "last": _of(np.mean, column("regret of last")), "held-out loss": _of(np.mean, column("regret of held-out loss")),
+        "random": _of(np.mean, column("regret of random")), "best epoch in tie set": _of(np.mean, column("in tie set")),
+    }  # fmt: skip
+    return {name: _rounded(value) for name, value in found.items()}
+
+
+def spearman(one: Floats, other: Floats) -> float | None:
+    """Rank correlation with mean ranks of ties; None where one of the two never moves."""
+    known = np.isfinite(one) & np.isfinite(other)
+    if known.sum() < 3:
+        return None
+    left, right = _ranks(one[known]), _ranks(other[known])
+    if left.std() < 1e-12 or right.std() < 1e-12:
+        return None
+    return float(np.corrcoef(left, right)[0, 1])
+
+
+def regret(truth: Floats, chosen: int) -> float | None:
+    """Normalised regret; None where the epochs are alike."""
+    spread = float(truth.max() - np.median(truth))
+    return float(truth.max() - truth[chosen]) / spread if spread > FLAT else None
+
+
+def _random(truth: Floats) -> float | None:
+    every = [regret(truth, epoch) for epoch in range(len(truth))]
+    known = [value for value in every if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _gap(row: Row) -> float | None:
+    ours, last = row.numbers["regret"], row.numbers["regret of last"]
+    return None if ours is None or last is None else ours - last
+
+
+def _of(how: Any, values: Floats) -> float | None:
+    return float(how(values)) if len(values) else None
+
+
+def _measured(scores: Scores, name: str) -> Measured:
+    return next(measured for measured in scores.measured if measured.name == name)
+
+
+def _mean(scores: Scores, name: str) -> Floats:
+    values = _measured(scores, name).values
+    found: Floats = np.nanmean(values.reshape(*values.shape[:2], -1), axis=-1)
+    return found
+
+
+def _per_epoch(measured: Measured, at: int) -> Floats:
+    values = measured.values[:, at].reshape(len(measured.values), -1)
+    found: Floats = np.nanmean(values, axis=1) if np.isfinite(values).any(1).all() else np.full(len(values), np.nan)
+    return found
+
+
+def _copies(measured: Measured) -> Floats:
+    values = measured.values.reshape(*measured.values.shape[:2], -1)
+    found: Floats = (values < measured.scale).mean(-1)
+    return found
+
+
+def _heldout(scores: Scores) -> Floats:
+    series = _measured(scores, "heldout-loss").facts.get("heldout", [])
+    return np.array([np.nan if value is None else value for value in series], dtype=np.float64)
+
+
+def _ranks(values: Floats) -> Floats:
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    found: Floats = (last - (count - 1) / 2)[place]
+    return found
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 4)
+
+
+def _list(values: Floats) -> list[float]:
+    return [round(float(value), 3) for value in values]
