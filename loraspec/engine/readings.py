@@ -129,9 +129,7 @@ class Reading:
     @cached_property
     def own(self) -> list[Shown | None]:
         """Some of the user's own pictures: held-out ones where there are any."""
-        every = list(self.gallery.heldout or self.gallery.training)
-        places = np.unique(np.linspace(0, len(every) - 1, min(ASKED, len(every))).round().astype(int))
-        return [every[place] for place in places]
+        return spaced(self.gallery.heldout or self.gallery.training, ASKED)
 
     @cached_property
     def again(self) -> list[Shown | None]:
@@ -158,6 +156,12 @@ class Reading:
             gates.quantisation(before, changed(altered.jpeg), span),
             gates.tone(before, changed(altered.brighter), changed(altered.darker), span),
         )
+
+
+def spaced(pictures: Sequence[Shown], most: int) -> list[Shown | None]:
+    """Return all pictures, or ``most`` of them, evenly spaced."""
+    places = np.unique(np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int))
+    return [pictures[place] for place in places]
 
 
 def unread(why: str) -> tuple[Gate, ...]:

@@ -9,13 +9,13 @@ import numpy as np
 
 from loraspec.engine import altered
 from loraspec.engine.altered import each
-from loraspec.engine.readings import ASKED, Reading, Unreadable, known_rows, mean_of
+from loraspec.engine.readings import ASKED, Reading, Unreadable, known_rows, mean_of, spaced
 from loraspec.sweetspot.readouts import Style, margins, nearest, real_distances, spread, threshold
 
 if TYPE_CHECKING:
     from loraspec.engine.readings import Floats, Pictures
 
-KAPPA, RHO = (0.3, 1.0), (0.5, 1.0)  # what the artist's pictures may keep of the base's margin, and of its variety
+KAPPA, RHO = (0.05, 1.0), (0.5, 1.0)  # what the artist's pictures may keep of the base's margin, and of its variety
 
 
 class StyleReading(Reading):
@@ -56,8 +56,14 @@ class PromptReading(Reading):
     known_words = "the user's own pictures with their caption and with another's"
 
     def fit(self) -> None:
-        """kappa: what the user's own pictures keep of the base's margin; a style may make content harder to read."""
-        self.references = self.numbers(self.own)
+        """kappa: what the user's own pictures keep of the base's margin; a style may make content harder to read.
+
+        Training pictures count too: the base, which is asked, was not trained on them, and few held-out ones would leave kappa to chance.
+        """
+        pictures = list(self.own)
+        if self.gallery.heldout:
+            pictures += spaced(self.gallery.training, ASKED)
+        self.references = self.numbers(pictures)
         base = mean_of(self.read(self.base_features, self.base_shown, 1))
         kept = mean_of(self.references) / base if base > 0 else np.nan
         self.scale = float(np.clip(kept, *KAPPA)) if np.isfinite(kept) else 1.0
@@ -79,7 +85,7 @@ class PromptReading(Reading):
         swapped = altered.other_prompts(self.own)
         if sum(one is not None for one in swapped) < 2:
             return "the user's own pictures have no two captions"
-        return self.references, self.numbers(swapped)
+        return self.references[: len(self.own)], self.numbers(swapped)
 
 
 class OriginalityReading(Reading):
