@@ -132,10 +132,36 @@ def prompts_of(case: Case, root: Path) -> list[str]:
 
 
 def scenes_of(case: Case) -> list[Scene]:
-    """Return the scenes of the judged prompts."""
-    from loraspec_picturebook.truth import held_out
+    """Return the scenes of the judged prompts: new ones.
 
-    return held_out(PROMPTS, seed=case.seed + 100)
+    Where a case is there to memorise, half of them are training scenes with another colour and layout: a prompt has to be near to
+    training to wake a memory, and half of what loraspec judges by is that near.
+    """
+    from attrs import evolve
+
+    from loraspec_picturebook.truth import held_out, same_words
+    from loraspec_picturebook.vocabulary import COLOURS
+
+    new = held_out(PROMPTS, seed=case.seed + 100)
+    if not STRENGTHS[case.strength].memorises:
+        return new
+    colours = list(COLOURS)
+    near = [
+        same_words(evolve(scene, colour=colours[(colours.index(scene.colour) + 1 + number) % len(colours)]), 1000)
+        for number, scene in enumerate(training_scenes(case).values())
+    ]
+    return [*near[: PROMPTS // 2], *new[: PROMPTS - len(near[: PROMPTS // 2])]]
+
+
+def training_scenes(case: Case) -> dict[str, Scene]:
+    """Return the scenes that a case trains on, by key; what is held out is drawn as a run draws it."""
+    from loraspec.dataplan import draw_heldout
+    from loraspec_picturebook.sets import set_scenes
+
+    scenes = set_scenes(case.images + case.heldout, seed=case.seed)
+    every = {f"{case.style}-{number:04d}.png": scene for number, scene in enumerate(scenes, 1)}
+    held = draw_heldout([frozenset([key]) for key in every], case.heldout, case.seed)
+    return {key: scene for key, scene in every.items() if key not in held}
 
 
 def spec_of(case: Case, root: Path, *, judged: bool) -> str:

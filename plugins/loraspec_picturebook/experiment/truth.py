@@ -3,24 +3,24 @@
 S*, the style: 1 less the energy distance of the cell's pictures to 512 true pictures of the judged prompts (64 layouts of each, all unseen)
 over that of the base's pictures (``loraspec_picturebook.truth``: random filters, which no metric uses). F*, the subject: the share of
 pictures in which a classifier, trained on true pictures, sees the right subject. c*, copying: the share of pictures that lie nearer to a
-training picture, in reduced pixels without their mean and contrast, than all but a twentieth of the true pictures do; what chance alone
-gives is taken off. U* = S* x F* x (1 - c*).
+training picture, in reduced pixels without their mean and contrast, than all but a twentieth of the true pictures of their prompt do; what
+chance alone gives is taken off. U* = S* x F* x (1 - c*).
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from attrs import frozen
 
-from loraspec_picturebook.experiment.cases import Case, plugin_styles, scenes_of, style_of
+from loraspec_picturebook.experiment.cases import Case, plugin_styles, scenes_of, style_of, training_scenes
 from loraspec_picturebook.experiment.train import folder_of
 from loraspec_picturebook.probe import load, read
-from loraspec_picturebook.sets import set_picture, set_scenes
-from loraspec_picturebook.styles import STYLES
+from loraspec_picturebook.sets import set_picture
+from loraspec_picturebook.styles import STYLES, Style
 from loraspec_picturebook.truth import features, true_set
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
     """
     style, scenes, folder = style_of(case.style, root), scenes_of(case), folder_of(case, target)
     true = [picture for layout in range(LAYOUTS) for picture in true_set(scenes, style, layout=layout)]
-    near = Near.of([picture for picture, kept in _own(case, folder, style) if kept], true)
+    near = Near.of(_trained(case, folder, style), true, len(scenes))
     measure = Distance.of(true)
     probe = load("styled", cache, styles=[*STYLES.values(), *plugin_styles(root)])
     epochs, weights, pictures = drawn(folder)
@@ -108,13 +108,17 @@ def drawn(folder: Path) -> tuple[list[int], list[float], dict[tuple[int, float],
     return index["epochs"], index["weights"], found
 
 
-def _own(case: Case, folder: Path, style: Any) -> list[tuple[Picture, bool]]:
-    """Return the user's own pictures, and whether each was trained on."""
+def _trained(case: Case, folder: Path, style: Style) -> list[Picture]:
+    """Return the training pictures, after a look at what the run says it trained on.
+
+    Raises:
+        ValueError: The run trained on others.
+    """
     rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
-    held = {row["key"] for row in rows if row.get("heldout")}
-    trained = {row["key"] for row in rows} - held
-    scenes = set_scenes(case.images + case.heldout, seed=case.seed)
-    return [(set_picture(scene, style), f"{style.name}-{number:04d}.png" in trained) for number, scene in enumerate(scenes, 1)]
+    scenes = training_scenes(case)
+    if (told := {row["key"] for row in rows if not row.get("heldout")}) != set(scenes):
+        raise ValueError(f"{folder}: trained on {sorted(told)}; {sorted(scenes)} were expected")
+    return [set_picture(scene, style) for scene in scenes.values()]
 
 
 # -- measures ------------------------------------------------------------------------------------------------------------
@@ -141,23 +145,24 @@ class Distance:
 
 @frozen(eq=False)
 class Near:
-    """How near true pictures lie to the training pictures: what is nearer is a copy."""
+    """How near true pictures of each prompt lie to the training pictures: what is nearer is a copy."""
 
     trained: Floats
-    limit: float
+    limits: Floats
 
     @classmethod
-    def of(cls, trained: list[Picture], true: list[Picture]) -> Near:
-        """Take the limit from the true pictures."""
+    def of(cls, trained: list[Picture], true: list[Picture], prompts: int) -> Near:
+        """Take the limit of each prompt, ``[P]``, from its true pictures, of which every P-th is one."""
         rows = np.stack([shape_of(picture) for picture in trained])
-        apart = _apart(np.stack([shape_of(picture) for picture in true]), rows).min(1)
-        return cls(rows, float(np.percentile(apart, TAIL)))
+        apart = _apart(np.stack([shape_of(picture) for picture in true]), rows).min(1).reshape(-1, prompts)
+        return cls(rows, np.percentile(apart, TAIL, axis=0))
 
     def share(self, pictures: list[Picture]) -> float:
-        """Share of copies, less what chance gives, 0..1."""
+        """Share of copies, less what chance gives, 0..1; pictures stand prompt by prompt."""
         apart = _apart(np.stack([shape_of(picture) for picture in pictures]), self.trained).min(1)
+        limits = np.repeat(self.limits, len(pictures) // len(self.limits))
         chance = TAIL / 100
-        return float(((apart < self.limit).mean() - chance).clip(0) / (1 - chance))
+        return float(((apart < limits).mean() - chance).clip(0) / (1 - chance))
 
 
 def shape_of(picture: Picture) -> Floats:
