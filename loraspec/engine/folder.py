@@ -16,7 +16,7 @@ from typing import Any
 from loraspec.digests import file_sha256
 from loraspec.engine import disk, forms
 from loraspec.engine.journal import JOURNAL, Journal, read
-from loraspec.engine.store import append_line, read_json, read_sealed, sealed, write_bytes, write_json
+from loraspec.engine.records import append_line, read_json, read_sealed, sealed, write_json
 from loraspec.errors import Problem, RunError, SpecError
 from loraspec.forecast import free_bytes
 from loraspec.lock import lock_bytes
@@ -200,7 +200,7 @@ class RunFolder:
                 self.note(files={**known, name: sorted({*old, new})})
             if old == [new]:
                 return
-        write_bytes(self.path / name, data)
+        disk.write_file(self.path / name, data)
 
     def refuse_strangers(self, spec_text: str) -> None:
         """Refuse a folder that holds something and is no run; a start of this spec that was cut off is none either.
@@ -227,5 +227,5 @@ class RunFolder:
         """
         self.refuse_strangers(spec_text)
         texts = {SPEC: spec_text.encode(), RESOLVED: resolved.encode(), LOCK: lock_bytes(lock)}
-        files = {name: [write_bytes(self.path / name, data)] for name, data in texts.items()}
+        files = {name: [disk.write_file(self.path / name, data)] for name, data in texts.items()}
         write_json(self.path / RUN, sealed({**facts, "layout": LAYOUT, "files": files}))

@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from loraspec.engine import forms
 from loraspec.engine.disk import append, shorten
-from loraspec.engine.store import SEAL, line_bytes
+from loraspec.engine.records import SEAL, line_bytes
 
 JOURNAL = "journal.jsonl"
 SEAL_LENGTH = 16
