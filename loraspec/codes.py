@@ -85,6 +85,8 @@ E-RUN-NONFINITE | Loss, gradients or weights are not finite. | Read what the mes
 E-RUN-OOM | Memory does not suffice. | Smaller batches, gradient checkpointing, or 16-bit weights.
 E-RUN-STATE | The state of an optimizer or scheduler cannot be restored. | Look at the plugin that it comes from.
 E-RUN-STREAM | An epoch saw other images, captions or draws than planned. | Leave the data alone while a run goes on, and start again.
+E-RUN-UNJUDGED | A run has no pictures to compare. | Draw a grid, or let metrics judge: `loraspec resume RUN` does what the spec asks for.
+E-RUN-UNRANKED | A run has no ranking that could recommend an epoch. | Name the epoch, or let metrics judge.
 E-RUN-VERSION | A run was written by a newer loraspec. | Upgrade loraspec.
 E-SPEC-CHOICE | A value is none of those that the key knows. | Choose one that the message names.
 E-SPEC-CONFLICT | Two keys contradict each other. | Change one of the two that are named.

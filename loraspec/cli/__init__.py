@@ -25,6 +25,11 @@ COMMANDS: dict[str, dict[str, str]] = {
         "run": "Train, evaluate and report.",
         "resume": "Continue a run that was stopped.",
     },
+    "Choose": {
+        "pick": "Pick the epoch to use: the ranking's, or your own.",
+        "judge": "Judge epochs by eye, in pairs, without knowing which is which.",
+        "compare": "Set runs side by side: what differs, curves, picked cells.",
+    },
     "Prove it": {
         "lock": "Write a spec's lock beside it.",
         "verify": "Check a lock or a run against this machine, without training.",
