@@ -37,7 +37,8 @@ def uses(run: Finished, epoch: int, weight: float) -> tuple[Use, ...]:
     if tag := str(run.setting("captions.style_tag", "")):
         found.append(Use("prompt", (f"write the style's tag in it: {tag}",)))
     if str(run.setting("model.checkpoint", "")).startswith("package:"):
-        found.append(Use("base", ("this run's base comes inside a Python package: ComfyUI and A1111 do not have it, diffusers loads its folder",)))
+        where = "it comes inside a Python package: ComfyUI and A1111 do not have it, diffusers loads its folder"
+        found.append(Use("base", (where,)))
     return tuple(found)
 
 

@@ -88,7 +88,8 @@ def _say(run: Finished, pick: Pick) -> None:
     click.echo(click.style(f"epoch {pick.epoch} at weight {words(pick.weight)}", bold=True) + f", picked by {_whose(pick)}")
     rows = [("file" if number == 0 else "", str(run.file(name))) for number, name in enumerate(pick.files)]
     rows += [("" if number else "why", line) for number, line in enumerate(_why(run, pick))]
-    rows += [(use.program if number == 0 else "", line) for use in uses(run, pick.epoch, pick.weight) for number, line in enumerate(use.lines)]
+    for use in uses(run, pick.epoch, pick.weight):
+        rows += [("" if number else use.program, line) for number, line in enumerate(use.lines)]
     click.echo(table(rows, indent=2, styles=("cyan",)))
 
 
@@ -97,7 +98,7 @@ def _why(run: Finished, pick: Pick) -> list[str]:
     found = [pick.note] if pick.note else []
     ranking = run.ranking
     if ranking is None:
-        return [*found, "nothing was ranked"] if not found else found
+        return found or ["nothing was ranked"]
     if ranking.epoch == pick.epoch:
         return [*found, *ranking.sentences[:1]]
     one = ranking.of_epoch(pick.epoch)
