@@ -11,6 +11,7 @@ from loraspec.cli.runs import finished
 from loraspec.errors import EXIT_DONE, EXIT_FOUND, SpecError
 from loraspec.escape import escaped
 from loraspec.finished import Finished, listed
+from loraspec.usage import words
 
 MOST = 10_000  # epochs that an option may name
 
@@ -45,7 +46,7 @@ def _serve(run: Finished, epochs: tuple[int, ...], pairs: int, port: int) -> int
         server = Server(session, port=port)
     except OSError as error:
         raise SpecError(f"--port {port}: cannot be listened on: {error.strerror}") from None
-    click.echo(f"epochs {listed(pool.epochs)} at weight {pool.weight:g}; open this address in a browser on this machine:\n")
+    click.echo(f"epochs {listed(pool.epochs)} at weight {words(pool.weight)}; open this address in a browser on this machine:\n")
     click.echo(f"  {click.style(server.url, bold=True)}\n")
     click.echo("Ctrl-C ends; every answer is kept at once.")
     with server:

@@ -30,7 +30,7 @@ HEADINGS = {
     "picked": "picked", "by": "by", "U": "U", "style": "style progress", "prompt": "prompt", "originality": "originality",
     "variety": "variety", "copies": "copies", "note": "note",
 }  # fmt: skip
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~^$:@])")
+_MARKS = re.compile(r"([\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.|^[-+=#]|(?<=^[0-9])[.)])", re.IGNORECASE)
 
 
 @frozen
