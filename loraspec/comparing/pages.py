@@ -30,7 +30,8 @@ HEADINGS = {
     "picked": "picked", "by": "by", "U": "U", "style": "style progress", "prompt": "prompt", "originality": "originality",
     "variety": "variety", "copies": "copies", "note": "note",
 }  # fmt: skip
-_MARKS = re.compile(r"([\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.|^[-+=#]|(?<=^[0-9])[.)])", re.IGNORECASE)
+_MARKS = re.compile(r"([\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.|^[-+=#])", re.IGNORECASE)
+_NUMBERED = re.compile(r"^([0-9]{1,9})([.)])(?=\s|$)")
 
 
 @frozen
@@ -169,7 +170,8 @@ def markdown(compared: Sequence[Side], folder: str) -> tuple[bytes, dict[str, by
 
 def md(text: str) -> str:
     """Return a text that Markdown shows as it is: one line, no markup, no link, no character that cannot be seen."""
-    return _MARKS.sub(r"\\\1", escape(escaped(" ".join(text.split())), quote=False))
+    plain = escape(escaped(" ".join(text.split())), quote=False)
+    return _NUMBERED.sub(r"\1\\\2", _MARKS.sub(r"\\\1", plain))
 
 
 def _differences(compared: Sequence[Side]) -> str:
