@@ -29,10 +29,11 @@ from loraspec.usage import uses, words
 def command(
     folder: Path, epoch: int | None, weight: float | None, note: str, yes: bool, target: Path | None, force: bool, show: bool
 ) -> int:
-    """Pick the epoch to use: the ranking's, or EPOCH.
+    """Pick the epoch to use: the ranking's, or your own.
 
-    RUN is a run's folder, or "last". The choice is kept in RUN/pick.json, which compare shows; a later pick replaces it, a resume
-    does not. Where the ranking's confidence is low, the epochs to look at are listed and nothing is picked: exit code 1.
+    RUN is a run's folder, or "last"; without EPOCH its recommendation is taken. The choice is kept in RUN/pick.json, which compare
+    shows; a later pick replaces it, a resume does not. Where the ranking's confidence is low, the epochs to look at are listed and
+    nothing is picked: exit code 1.
     """
     run = finished(folder)
     if show:
