@@ -97,14 +97,13 @@ def drawn(folder: Path) -> tuple[list[int], list[float], dict[tuple[int, float],
     Raises:
         OSError: They are not there.
     """
-    from PIL import Image
+    from loraspec.engine.cells import read_png
 
     index = json.loads((folder / "grid/index.json").read_text(encoding="utf-8"))
     found: dict[tuple[int, float], list[Picture]] = {}
     rows = sorted(index["cells"], key=lambda row: (row["epoch"], row["weight"], row["prompt"], row["seed"]))
     for row in rows:
-        with Image.open(folder / "grid/cells" / row["file"]) as image:
-            found.setdefault((row["epoch"], row["weight"]), []).append(np.asarray(image.convert("RGB")))
+        found.setdefault((row["epoch"], row["weight"]), []).append(np.asarray(read_png(folder / "grid/cells" / row["file"])))
     return index["epochs"], index["weights"], found
 
 
