@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 BIN = .venv/bin
 PROFILES ?= twin embedded
 
-.PHONY: install demo test test-slow lint bench docs locks base fuzz torture
+.PHONY: install demo test test-slow lint bench docs locks base truth fuzz torture
 
 .venv/installed: pyproject.toml plugins/openmoji/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -39,6 +39,10 @@ locks: install
 
 base: install
 	$(BIN)/python -m loraspec_picturebook.train
+
+# LoRAs of known styles, and how well epochs are chosen: hours. Start it twice to use two cores; it goes on where it was.
+truth: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m loraspec_picturebook.experiment
 
 fuzz: install
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz.run all $(or $(LORASPEC_FUZZ),1000000)

@@ -1,4 +1,8 @@
-"""The sweet-spot experiment: ``python -m loraspec_picturebook.experiment``, or ``make truth``; hours, and may be stopped anywhere."""
+"""The sweet-spot experiment: ``python -m loraspec_picturebook.experiment``, or ``make truth``; hours, and may be stopped anywhere.
+
+Three stages: ``train`` runs every case, ``judge`` measures and ranks it with the metrics of a default run, ``table`` compares with the
+truth and writes the tables. Start the first two as often as there are cores: each case is done by one process.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from loraspec_picturebook.experiment.cases import cases
-from loraspec_picturebook.experiment.train import judged, trained
+from loraspec_picturebook.experiment.cases import Case, cases
+from loraspec_picturebook.experiment.page import json_of, markdown_of
+from loraspec_picturebook.experiment.table import Row, row_of
+from loraspec_picturebook.experiment.train import folder_of, judged, trained
+from loraspec_picturebook.experiment.truth import truth_of
 
-STAGES = ("train", "judge")
+STAGES = ("train", "judge", "table")
 
 
 def main() -> None:
-    """Carry out the stages for the first cases; start it twice to use two cores."""
+    """Carry out the stages for the first cases."""
     parser = argparse.ArgumentParser(prog="python -m loraspec_picturebook.experiment", description=__doc__)
     parser.add_argument("--target", type=Path, default=Path("build/truth"), help="runs and specs, about 15 MB a case")
     parser.add_argument("--root", type=Path, default=Path(), help="the project's folder")
@@ -21,11 +28,37 @@ def main() -> None:
     parser.add_argument("--stage", choices=STAGES, action="append", help="only this one; may be repeated")
     given = parser.parse_args()
     chosen = list(cases())[: given.cases or None]
-    for stage in given.stage or STAGES:
+    stages = given.stage or STAGES
+    for stage, work in (("train", trained), ("judge", judged)):
         for number, case in enumerate(chosen, 1):
-            done = {"train": trained, "judge": judged}[stage](case, given.target, given.root)
-            sys.stdout.write(f"{stage} {number}/{len(chosen)} {case.name}: {'done' if done else 'not now'}\n")
-            sys.stdout.flush()
+            if stage in stages:
+                done = work(case, given.target, given.root)
+                _say(f"{stage} {number}/{len(chosen)} {case.name}: {'done' if done else 'not now, or failed: see its log'}")
+    if "table" in stages:
+        rows = [row for case in chosen if (row := _row(case, given.target, given.root)) is not None]
+        folder = given.root / "docs/experiments"
+        (folder / "sweet-spot.json").write_text(json_of(rows), encoding="utf-8")
+        page = folder / "sweet-spot.md"
+        page.write_text(markdown_of(rows, before=page.read_text(encoding="utf-8") if page.exists() else ""), encoding="utf-8")
+
+
+def _row(case: Case, target: Path, root: Path) -> Row | None:
+    """Return a judged case's row; None when it was not judged yet."""
+    from loraspec.sweetspot.ranking import Ranking
+    from loraspec.sweetspot.scorefile import load
+
+    folder = folder_of(case, target)
+    scores = load(folder) if (folder / "ranking.json").exists() else None
+    if scores is None:
+        _say(f"table: {case.name} is left out, it was not judged yet")
+        return None
+    ranking = Ranking.from_json((folder / "ranking.json").read_text(encoding="utf-8"))
+    return row_of(case, truth_of(case, target, root, cache=target), scores, ranking)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
