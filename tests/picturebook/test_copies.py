@@ -25,8 +25,9 @@ def test_training_pictures_are_copies_and_other_layouts_are_none(monkeypatch):
     assert copies.copies(None, None, STYLE, images=4, draws=1).rate == 0.0
 
 
-def test_distance_of_pixels():
-    """Equal pictures are at 0, black and white at 255."""
-    black, white = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)
-    assert copies.apart(black, black) == 0
-    assert copies.apart(black, white) == pytest.approx(255)
+def test_distance_does_not_mind_contrast():
+    """A picture is at 0 from itself at another contrast, and at 2 from its negative."""
+    picture = np.random.Generator(np.random.Philox(5)).integers(60, 180, (8, 8, 3)).astype(np.uint8)
+    assert copies.apart(picture, picture) == 0
+    assert copies.apart(picture, (picture.astype(int) * 2 - 110).clip(0, 255).astype(np.uint8)) < 0.05
+    assert copies.apart(picture, 255 - picture) == pytest.approx(2)
