@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ def test_judge_serves_a_page_until_it_is_ended(tmp_path: Path, way: str) -> None
     """It prints the address, keeps the answer at once, ends with Ctrl-C or the page's button, prints the results, exit code 0."""
     folder = finished_run(tmp_path / "run")
     words = [sys.executable, "-m", "loraspec", "judge", str(folder), "--epochs", "1-2,4"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path) as process:
+    heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs deaf to it
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path, preexec_fn=heard
+    ) as process:
         try:
             assert process.stdout is not None
             head = [process.stdout.readline() for _ in range(3)]
