@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 VOTING = ("style", "prompt", "originality", "variety")
 HEALTHY = 0.9
-ALLOWED = 0.05  # copies that chance allows: tau is the 5th percentile
+ALLOWED = 0.05  # nearer than tau by chance: tau is the 5th percentile
+ENOUGH = 0.9  # of the margin that the artist's own pictures have
+COPY = 0.5  # of tau: a picture at this distance, or nearer, is wholly a copy; one at tau is none
 CHUNK = 100  # resamplings at once where an array of every picture is needed
 
 
@@ -127,7 +129,9 @@ def _style(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
 
 
 def _prompt(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
-    return _retained(m, draws)
+    """Whole from ``ENOUGH`` of the artist's margin on: cut at all of it, chance could only take away, and early epochs would gain."""
+    _, kept = _retained(m, draws)
+    return (kept / ENOUGH).clip(0, 1), kept
 
 
 def _variety(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
@@ -143,23 +147,30 @@ def _retained(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
 
 
 def _originality(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
+    """One less the mean degree of copying, and the share of pictures nearer than tau.
+
+    By share alone a prompt that is near to training, whose honest pictures lie about tau, would weigh as much as a copy.
+    """
     values = _cells(m)
     taus = np.full(draws.count + 1, m.scale)
     if len(m.references) > 2:
         from loraspec.sweetspot.readouts import TAIL
 
         taus[1:] = np.percentile(draws.references(m.references)[1:], TAIL, axis=1)
-    copies = np.empty((draws.count + 1, *values.shape[:2]))
+    share, degree = (np.empty((draws.count + 1, *values.shape[:2])) for _ in range(2))
     known = np.isfinite(values)
     flat = values.reshape(-1, values.shape[-1])
     for start in range(0, len(taus), CHUNK):
         part = slice(start, start + CHUNK)
-        near = (flat[None] < taus[part, None, None]).astype(np.float32)  # NaN is never nearer
+        nearer = 1 - flat[None] / np.maximum(taus[part, None, None], 1e-12)
+        nearer = np.where(known.reshape(flat.shape), nearer, 0).astype(np.float32)
         weights = draws.pictures[part]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rows = np.einsum("bcn,bn->bc", near, weights.astype(np.float32)) / (weights @ known.reshape(flat.shape).T.astype(float))
-        copies[part] = rows.reshape(-1, *values.shape[:2])
-    return 1 - (copies - ALLOWED).clip(0) / (1 - ALLOWED), copies
+        counted = weights @ known.reshape(flat.shape).T.astype(float)
+        for found, each in ((share, nearer > 0), (degree, (nearer / (1 - COPY)).clip(0, 1))):
+            with np.errstate(invalid="ignore", divide="ignore"):
+                rows = np.einsum("bcn,bn->bc", each.astype(np.float32), weights.astype(np.float32)) / counted
+            found[part] = rows.reshape(-1, *values.shape[:2])
+    return (1 - degree).clip(0, 1), share
 
 
 def _health(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
