@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 BIN = .venv/bin
 PROFILES ?= twin embedded
 
-.PHONY: install demo test test-slow lint bench docs locks base truth fuzz torture
+.PHONY: install demo test test-slow lint bench docs locks base truth puppets fuzz torture
 
 .venv/installed: pyproject.toml plugins/openmoji/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -43,6 +43,10 @@ base: install
 # LoRAs of known styles, and how well epochs are chosen: hours. Start it twice to use two cores; it goes on where it was.
 truth: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m loraspec_picturebook.experiment
+
+# The rule that chooses, against checkpoints whose truth is known; under a minute.
+puppets: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m loraspec_picturebook.puppets
 
 fuzz: install
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz.run all $(or $(LORASPEC_FUZZ),1000000)
