@@ -118,6 +118,14 @@ class Grid:
         return {"cells": float(layout.count), "rendered": float(drawn.drawn), **({"failed": float(len(failed))} if failed else {})}
 
 
+    def loraspec_after_ranking(self, run: Run, ranking: Any) -> None:
+        """Write the report again, with the verdict."""
+        if ranking is not None and (run.folder / "grid" / "index.json").is_file():
+            from loraspec_guide.grid.report import report
+
+            report(run.folder)
+
+
 def _sheets(layout: Layout) -> list[dict[str, Any]]:
     """Draw a sheet for each prompt and seed, and the contact sheet; return what the index says of them."""
     made = []

@@ -31,6 +31,7 @@ from loraspec_guide.grid.folder import (
 )
 from loraspec_guide.grid.provenance import provenance
 from loraspec_guide.grid.public import without_paths
+from loraspec_guide.grid.verdict import AXES, verdict
 
 HERE = Path(__file__).parent
 SIZES = ((60, 640), (160, 448), (400, 320))  # (cells up to, px of the longer side): few cells are embedded large
@@ -59,6 +60,8 @@ def report(folder: Path) -> Path:
         name=str(data.run.get("name") or data.get("run.name") or folder.resolve().name),
         facts=_facts(data),
         tiles=_tiles(data),
+        verdict=verdict(data, embedded),
+        axes=[axis for axis, _ in AXES],
         grid=_grid(data),
         charts=_charts(data),
         epochs=[_epoch_row(entry) for entry in data.epochs],
@@ -128,8 +131,9 @@ def _tiles(data: RunData) -> list[tuple[str, str, str]]:
         found.append((f"{data.get('adapter.rank')}", "rank", f"alpha {alpha:g}" if number(alpha) else ""))
     seconds = data.run.get("seconds")
     if isinstance(seconds, Mapping) and number(seconds.get("train")):
-        rest = sum(value for key, value in seconds.items() if key != "train" and number(value))
-        found.append((time_words(seconds["train"]), "training", f"{time_words(rest)} to load and prepare"))
+        before = sum(value for key, value in seconds.items() if key in ("load", "prepare") and number(value))
+        after = f", {time_words(seconds['evaluate'])} to judge" if number(seconds.get("evaluate")) else ""
+        found.append((time_words(seconds["train"]), "training", f"{time_words(before)} to load and prepare{after}"))
     speed = [value for _, value in data.series("images_per_second")]
     if speed:
         found.append((label(float(f"{statistics.median(speed):.3g}")), "images a second", "median"))

@@ -43,17 +43,17 @@ def main() -> None:
 
 
 def _row(case: Case, target: Path, root: Path) -> Row | None:
-    """Return a judged case's row; None when it was not judged yet."""
-    from loraspec.sweetspot.ranking import Ranking
-    from loraspec.sweetspot.scorefile import load
+    """Return a judged case's row, ranked by the rule as it is now; None when the case was not judged yet."""
+    from loraspec.sweetspot.rule import rank
+    from loraspec.sweetspot.scorefile import FRESH, load, read_score, together
 
     folder = folder_of(case, target)
     scores = load(folder) if (folder / "ranking.json").exists() else None
     if scores is None:
         _say(f"table: {case.name} is left out, it was not judged yet")
         return None
-    ranking = Ranking.from_json((folder / "ranking.json").read_text(encoding="utf-8"))
-    return row_of(case, truth_of(case, target, root, cache=target), scores, ranking)
+    fresh = together([read_score(path) for path in sorted((folder / FRESH).glob("*.json"))])
+    return row_of(case, truth_of(case, target, root, cache=target), scores, rank(scores, fresh=fresh, seed=case.seed))
 
 
 def _say(text: str) -> None:

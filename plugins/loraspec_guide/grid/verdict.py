@@ -1,0 +1,182 @@
+"""The report's verdict: the chosen epoch with its pictures, why, how sure, how to use it, and the numbers behind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from loraspec.errors import LoraspecError
+from loraspec.finished import Finished, read
+from loraspec.sweetspot.ranking import CellScore, EpochScore, Interval, Ranking
+from loraspec.usage import uses
+from loraspec_guide.grid.charts import ticks
+from loraspec_guide.grid.folder import CELL, RunData, inside, items, number
+
+SHOWN = 8  # pictures of an epoch
+TIED = 6  # epochs of a tie set whose pictures are shown
+LONGEST = 448  # px
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 220, 46, 14, 12, 38
+AXES = (
+    ("style", "how near to the artist's own pictures; more than theirs counts like less"),
+    ("prompt", "how much of the obedience to the prompt is left"),
+    ("originality", "1: no nearer to training pictures than real works are to each other"),
+    ("variety", "whether seeds of one prompt still differ"),
+)
+
+Embed = Callable[[Path, int], "dict[str, Any] | None"]
+
+
+def verdict(data: RunData, embed: Embed) -> dict[str, Any] | None:
+    """Return what the template shows of the ranking; None where there is none that can be read.
+
+    Args:
+        data: The run's files.
+        embed: Makes a data URI of a picture, at most so many px large.
+    """
+    try:
+        run = read(data.folder)
+    except (LoraspecError, OSError):
+        return None
+    ranking = run.ranking
+    if ranking is None:
+        return None
+    pictures = _Pictures(data, embed)
+    tied = [epoch for epoch in ranking.tie_set if epoch != ranking.epoch]
+    shown = sorted([ranking.epoch, *tied[: TIED - 1]]) if ranking.confidence == "low" and len(ranking.epochs) > 1 else [ranking.epoch]
+    return {
+        "epoch": ranking.epoch,
+        "weight": ranking.weight,
+        "confidence": ranking.confidence,
+        "headline": ranking.sentences[0] if ranking.sentences else "",
+        "sentences": ranking.sentences[1:],
+        "reasons": ranking.reasons,
+        "rows": [("no LoRA", pictures.row(0, 0.0)), *((f"epoch {e}", pictures.row(e, ranking.weight)) for e in shown if e)],
+        "prompts": ranking.prompts[:SHOWN],
+        "uses": _uses(run, ranking),
+        "charts": _charts(ranking),
+        "epochs": [_row(ranking, one) for one in ranking.epochs],
+        "pairs": [_pair(pair) for pair in ranking.pairs if pair.get("epoch") == ranking.epoch][:SHOWN],
+        "gates": _gates(ranking),
+        "seeds": ranking.seeds,
+        "fresh": ranking.fresh_seeds,
+    }
+
+
+class _Pictures:
+    """The judged pictures of the run."""
+
+    def __init__(self, data: RunData, embed: Embed) -> None:
+        from loraspec_guide.grid.folder import _json
+
+        self._folder, self._embed = data.folder / "grid" / "cells", embed
+        self._cells: dict[tuple[Any, ...], Any] = {}
+        for cell in items(_json(data.folder / "grid" / "judged.json").get("cells")):
+            if isinstance(cell, dict) and all(number(cell.get(key)) for key in ("epoch", "weight", "prompt", "seed")):
+                self._cells[cell["epoch"], float(cell["weight"]), cell["prompt"], cell["seed"]] = cell.get("file")
+
+    def row(self, epoch: int, weight: float) -> list[dict[str, Any] | None]:
+        """The first seed of every prompt."""
+        found = []
+        for prompt in range(SHOWN):
+            path = inside(self._folder, self._cells.get((epoch, float(weight), prompt, 0)), CELL)
+            found.append(self._embed(path, LONGEST) if path else None)
+        return found if any(found) else []
+
+
+def _uses(run: Finished, ranking: Ranking) -> list[tuple[str, tuple[str, ...]]]:
+    try:
+        return [
+            (use.program, tuple(line.replace(str(run.folder), "RUN") for line in use.lines))
+            for use in uses(run, ranking.epoch, ranking.weight)
+        ]
+    except (LoraspecError, OSError, LookupError):
+        return []
+
+
+def _row(ranking: Ranking, one: EpochScore) -> dict[str, Any]:
+    cell = ranking.cell(one.epoch, ranking.weight)
+    return {
+        "epoch": one.epoch,
+        "chosen": one.epoch == ranking.epoch,
+        "tied": one.tied,
+        "key": words(one.key),
+        "fresh": "" if one.fresh is None else f"{one.fresh:.2f}",
+        "best": f"{one.best:.0%}",
+        "axes": [words(cell.axes[axis]) if cell and axis in cell.axes else "" for axis, _ in AXES],
+        "labels": [(label.name, label.words) for label in one.labels],
+    }
+
+
+def words(value: Interval) -> str:
+    """Return ``0.71 [0.65, 0.78]``, "" for what is not known."""
+    if not math.isfinite(value.value):
+        return ""
+    if not (math.isfinite(value.low) and math.isfinite(value.high)):
+        return f"{value.value:.2f}"
+    return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
+
+
+def _pair(pair: dict[str, Any]) -> str:
+    prompt, key = str(pair.get("prompt", "")), str(pair.get("key", ""))
+    apart = pair.get("distance")
+    near = f"distance {apart:.2f}" if number(apart) and apart is not None else ""
+    return f"“{prompt}”, seed {pair.get('seed')}: nearest to {key} {near}".strip()
+
+
+def _gates(ranking: Ranking) -> list[tuple[str, str, list[tuple[str, bool | None, str]]]]:
+    found: dict[tuple[str, str], list[tuple[str, bool | None, str]]] = {}
+    for gate in ranking.gates:
+        found.setdefault((gate.metric, gate.axis), []).append((gate.gate, gate.passed, gate.words))
+    return [(metric, axis, rows) for (metric, axis), rows in found.items()]
+
+
+# -- curves --------------------------------------------------------------------------------------------------------------
+
+
+def _charts(ranking: Ranking) -> list[tuple[str, str, Markup]]:
+    """Title, note and SVG of U and of each axis by epoch, at the recommended weight."""
+    cells = [cell for one in ranking.epochs if (cell := ranking.cell(one.epoch, ranking.weight)) is not None]
+    if len(cells) < 2:
+        return []
+    made = [("U", "all axes together, with the 90 % interval; the line marks the chosen epoch", [cell.utility for cell in cells])]
+    for axis, note in AXES:
+        if all(axis in cell.axes for cell in cells):
+            made.append((axis.capitalize(), note, [cell.axes[axis] for cell in cells]))
+    return [(title, note, Markup(band(title, cells, values, ranking.epoch))) for title, note, values in made]  # escapes what it is given
+
+
+def band(title: str, cells: Sequence[CellScore], values: Sequence[Interval], chosen: int) -> str:
+    """Return an SVG of values in 0..1 by epoch: the interval as a band, the value as a line, the chosen epoch marked."""
+    first, last = cells[0].epoch, cells[-1].epoch
+
+    def across(epoch: float) -> float:
+        return LEFT + (epoch - first) / max(last - first, 1) * (WIDTH - LEFT - RIGHT)
+
+    def up(value: float) -> float:
+        return HEIGHT - BOTTOM - min(max(value, 0.0), 1.0) * (HEIGHT - TOP - BOTTOM)
+
+    known = [(cell.epoch, one) for cell, one in zip(cells, values, strict=True) if math.isfinite(one.value)]
+    name = escape(f"{title} by epoch")
+    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}"><title>{name}</title>']
+    for y in (0.0, 0.25, 0.5, 0.75, 1.0):
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{up(y):.1f}" y2="{up(y):.1f}"/>')
+        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{up(y) + 4:.1f}" text-anchor="end">{y:g}</text>')
+    for x in ticks(first, last):
+        if x == int(x):
+            parts.append(f'<text class="tick" x="{across(x):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{x:g}</text>')
+    whole = [(epoch, one) for epoch, one in known if math.isfinite(one.low) and math.isfinite(one.high)]
+    if len(whole) > 1:
+        edge = [f"{across(e):.1f},{up(one.high):.1f}" for e, one in whole]
+        edge += [f"{across(e):.1f},{up(one.low):.1f}" for e, one in whole[::-1]]
+        parts.append(f'<polygon class="band" points="{" ".join(edge)}"/>')
+    if first <= chosen <= last:
+        parts.append(f'<line class="chosen" x1="{across(chosen):.1f}" x2="{across(chosen):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
+    line = " ".join(f"{across(epoch):.1f},{up(one.value):.1f}" for epoch, one in known)
+    parts.append(f'<polyline class="curve" points="{line}"/>')
+    parts.append(f'<text class="unit" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 5}" text-anchor="middle">epoch</text>')
+    return "".join([*parts, "</svg>"])
