@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 
+from loraspec.cli import ranges
 from loraspec.cli.output import table, wrapped
 from loraspec.cli.runs import finished
 from loraspec.errors import EXIT_DONE, EXIT_FOUND, SpecError
 from loraspec.escape import escaped
 from loraspec.finished import Finished, listed
 from loraspec.usage import words
-
-MOST = 10_000  # epochs that an option may name
 
 
 @click.command()
@@ -30,7 +29,7 @@ def command(folder: Path, epochs: str, pairs: int | None, port: int, only: bool)
     in RUN/judgements.jsonl at once; Ctrl-C, or the page's last button, ends.
     """
     run = finished(folder)
-    wanted = _epochs(epochs)
+    wanted = ranges.epochs(epochs)
     return _told(run, wanted) if only else _serve(run, wanted, pairs or 0, port)
 
 
@@ -76,21 +75,3 @@ def _told(run: Finished, epochs: tuple[int, ...]) -> int:
     heading, *rows = found.table
     click.echo(f"\n{table(rows, heading, styles=('bold',))}")
     return EXIT_DONE
-
-
-def _epochs(text: str) -> tuple[int, ...]:
-    """Read ``5,10,14`` or ``3-6``.
-
-    Raises:
-        SpecError: It is neither.
-    """
-    found: list[int] = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        first, _, last = part.partition("-")
-        if not (first.isascii() and first.isdigit() and (not last or (last.isascii() and last.isdigit()))) or part.endswith("-"):
-            raise SpecError(f"--epochs: {part!r} is no epoch; write numbers, such as 5,10,14 or 3-6")
-        low, high = int(first), int(last or first)
-        if not 1 <= low <= high <= MOST:
-            raise SpecError(f"--epochs: {part!r} is no range of epochs; they begin at 1")
-        found += range(low, high + 1)
-    return tuple(sorted(set(found)))

@@ -17,7 +17,7 @@ import pytest
 from finished_run import finished_run
 
 from loraspec.blind.answers import Answer, Answers
-from loraspec.cli.judge import _epochs
+from loraspec.cli.ranges import epochs as _epochs
 
 Cli = Callable[..., Any]
 

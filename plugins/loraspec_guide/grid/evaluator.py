@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from loraspec.engine.cells import Cell as Asked
 from loraspec.engine.cells import Cells, save_png
@@ -105,17 +105,31 @@ class Grid:
         """
         from loraspec_guide.grid.report import report
 
-        layout = Layout.of(run, batch_size=self.batch_size)
-        every = [cell for group in layout.groups() for cell in group] if layout.prompts else []
-        drawn = layout.cells.draw(run, map(layout.asked, every))
-        failed = {cell: drawn.failed[layout.asked(cell)] for cell in every if layout.asked(cell) in drawn.failed}
-        sheets = _sheets(layout)
-        write_json(layout.folder / "index.json", _index(layout, sheets, failed))
-        if failed:
-            why = ", ".join(sorted(set(failed.values())))
-            run.say(f"{len(failed)} of {layout.count} cells could not be drawn ({why}); every epoch's file is whole", severity="warning")
+        found = _drawn(run, Layout.of(run, batch_size=self.batch_size))
         report(run.folder)
-        return {"cells": float(layout.count), "rendered": float(drawn.drawn), **({"failed": float(len(failed))} if failed else {})}
+        return found
+
+    def part(
+        self, run: Run, folder: Path, *, epochs: Sequence[int] = (), weights: Sequence[float] = (), prompts: Sequence[str] = (),
+        seeds: Sequence[int] = (),
+    ) -> Mapping[str, float]:  # fmt: skip
+        """Draw another grid into a folder: what is not given is as in the run's own; cells are shared with it.
+
+        Raises:
+            Stopped: A signal came; finished cells stay.
+        """
+        whole = Layout.of(run, batch_size=self.batch_size)
+        return _drawn(
+            run,
+            evolve(
+                whole,
+                epochs=tuple(epochs) or whole.epochs,
+                weights=tuple(weights) or whole.weights,
+                prompts=tuple(prompts) or whole.prompts,
+                seeds=tuple(seeds) or whole.seeds,
+                folder=folder,
+            ),
+        )
 
 
     def loraspec_after_ranking(self, run: Run, ranking: Any) -> None:
@@ -124,6 +138,19 @@ class Grid:
             from loraspec_guide.grid.report import report
 
             report(run.folder)
+
+
+def _drawn(run: Run, layout: Layout) -> dict[str, float]:
+    """Draw what is missing, sheets and index; return how many cells there are, were drawn, and failed."""
+    every = [cell for group in layout.groups() for cell in group] if layout.prompts else []
+    drawn = layout.cells.draw(run, map(layout.asked, every))
+    failed = {cell: drawn.failed[layout.asked(cell)] for cell in every if layout.asked(cell) in drawn.failed}
+    sheets = _sheets(layout)
+    write_json(layout.folder / "index.json", _index(layout, sheets, failed))
+    if failed:
+        why = ", ".join(sorted(set(failed.values())))
+        run.say(f"{len(failed)} of {layout.count} cells could not be drawn ({why}); every epoch's file is whole", severity="warning")
+    return {"cells": float(layout.count), "rendered": float(drawn.drawn), **({"failed": float(len(failed))} if failed else {})}
 
 
 def _sheets(layout: Layout) -> list[dict[str, Any]]:
