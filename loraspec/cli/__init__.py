@@ -26,7 +26,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "resume": "Continue a run that was stopped.",
     },
     "Choose": {
-        "grid": "Draw any part of the grid: epochs, weights, prompts, seeds.",
+        "grid": "Draw any part of the grid: other epochs, weights, prompts or seeds.",
         "pick": "Pick the epoch to use: the ranking's, or your own.",
         "judge": "Judge epochs by eye, in pairs, without knowing which is which.",
         "compare": "Set runs side by side: what differs, curves, picked cells.",
