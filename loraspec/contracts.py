@@ -155,7 +155,11 @@ class ModelFamily(Protocol):
 
 @runtime_checkable
 class Adapter(Protocol):
-    """Trainable weights in a frozen model. ``facts(options, model=)`` gives its ``AdapterFacts``."""
+    """Trainable weights in a frozen model. ``facts(options, model=)`` gives its ``AdapterFacts``.
+
+    An adapter may have ``folded(weight)``, a context in which it is part of the base's own weights, so that drawing costs what the base
+    costs; the base must be the same to the bit afterwards.
+    """
 
     def inject(self, family: ModelFamily, *, rng: Rng) -> list[dict[str, Any]]:
         """Freeze the family, add the weights (float32, initialised from ``rng("adapter", module)``), return parameter groups."""

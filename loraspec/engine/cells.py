@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from loraspec.values import Picture, Sampling
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from loraspec.contracts import Adapter
     from loraspec.engine.run import Run
     from loraspec.values import Precision
 
@@ -159,13 +161,12 @@ class Cells:
             groups.setdefault((cell.epoch if cell.weight else 0, cell.weight), []).append(cell)
         failed: dict[Cell, str] = {}
         done, loaded = len(cells) - len(missing), 0
-        try:
-            for (epoch, weight), group in sorted(groups.items()):
-                run.check_interrupt()
-                if epoch not in (0, loaded):
-                    run.use_epoch(epoch)
-                    loaded = epoch
-                run.adapter.set_weight(weight)
+        for (epoch, weight), group in sorted(groups.items()):
+            run.check_interrupt()
+            if epoch not in (0, loaded):
+                run.use_epoch(epoch)
+                loaded = epoch
+            with weighing(run.adapter, weight):
                 for start in range(0, len(group), self.batch_size):
                     run.check_interrupt()
                     batch = group[start : start + self.batch_size]
@@ -173,8 +174,6 @@ class Cells:
                         save_png(self.path(cell), image, self._facts(cell))
                     done += len(batch)
                     run.progress(phase, done, len(cells))
-        finally:
-            run.adapter.set_weight(1.0)
         return Drawn(len(cells), len(missing) - len(failed), failed)
 
     def _generated(self, run: Run, batch: list[Cell], failed: dict[Cell, str]) -> Iterator[tuple[Cell, Image]]:
@@ -211,6 +210,21 @@ class Drawn:
     cells: int
     drawn: int
     failed: Mapping[Cell, str]
+
+
+@contextmanager
+def weighing(adapter: Adapter, weight: float) -> Iterator[None]:
+    """Hold the adapter at ``weight`` for looking, folded into the base where it can be (``Adapter.folded``), then back at 1."""
+    folded = getattr(adapter, "folded", None)
+    if folded is not None:
+        with folded(weight):
+            yield
+        return
+    adapter.set_weight(weight)
+    try:
+        yield
+    finally:
+        adapter.set_weight(1.0)
 
 
 def save_png(path: Path, image: Image, facts: Mapping[str, Any]) -> None:

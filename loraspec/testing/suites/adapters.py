@@ -111,6 +111,26 @@ class AdapterSuite(ComponentSuite):
         built.set_weight(1.0)
         assert predict(family).equal(trained)
 
+    def test_folding_is_the_same_effect_and_leaves_no_trace(self, built: Any, family: Any) -> None:
+        """Where an adapter can be part of the base's weights: the same predictions, and afterwards the same base to the bit."""
+        if not hasattr(built, "folded"):
+            pytest.skip("this adapter does not fold")
+        base = predict(family)
+        self._stir(built.inject(family, rng=rng_of(SEED)))
+        trained = predict(family)
+
+        for weight in (0.0, 0.5, 1.0):
+            built.set_weight(weight)
+            beside = predict(family)
+            with built.folded(weight):
+                assert predict(family).allclose(beside, atol=1e-4)
+        assert predict(family).equal(trained)
+        with pytest.raises(KeyError), built.folded(0.5):
+            raise KeyError
+        assert predict(family).equal(trained)
+        built.set_weight(0.0)
+        assert predict(family).allclose(base, atol=1e-6)
+
     def test_gradients_reach_every_weight(self, built: Any, family: Any) -> None:
         """Nothing is injected that cannot learn."""
         groups = built.inject(family, rng=rng_of(SEED))

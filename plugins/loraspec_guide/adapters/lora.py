@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -140,3 +141,28 @@ class Lora:
             layer.set_scale(NAME, weight)
             if layer.disable_adapters is (weight != 0):  # enabling asks for gradients again, so only when it changes
                 layer.enable_adapters(weight != 0)
+
+    @contextmanager
+    def folded(self, weight: float) -> Iterator[None]:
+        """Add the adapter at ``weight`` to the base's own weights for a while, so that drawing costs what the base costs.
+
+        Only float32 weights on the CPU are folded: elsewhere a second copy would cost memory, and in half precision the sum would be
+        rounded. The others run beside the base as ever. Afterwards the base's tensors are the same objects as before, to the bit, and
+        the adapter stands at 1.
+        """
+        self.set_weight(weight)
+        originals = []
+        try:
+            if weight:
+                with torch.no_grad():
+                    for layer in self._layers.values():
+                        base = layer.get_base_layer().weight
+                        if base.dtype == torch.float32 and base.device.type == "cpu":
+                            originals.append((base, base.data))
+                            base.data = base.data + layer.get_delta_weight(NAME)
+                            layer.enable_adapters(False)
+            yield
+        finally:
+            for base, original in originals:
+                base.data = original
+            self.set_weight(1.0)

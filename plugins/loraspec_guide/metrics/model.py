@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from loraspec.engine.cells import weighing
 from loraspec.engine.device import autocast
 from loraspec.values import Placement
 
@@ -43,12 +44,8 @@ class Model:
     @contextmanager
     def weight(self, weight: float) -> Iterator[None]:
         """Scale the adapter for a while; 0 is the base."""
-        self.run.adapter.set_weight(weight)
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            self.run.adapter.set_weight(1.0)
+        with weighing(self.run.adapter, weight), torch.no_grad():
+            yield
 
     def latents(self, images: Sequence[Image]) -> Tensor:
         """The posterior means of pictures of one size, float32 ``[n, C, h, w]``, scaled for the denoiser."""

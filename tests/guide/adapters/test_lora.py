@@ -191,3 +191,24 @@ def test_large_alpha_is_warned_about() -> None:
     plan: Any = SimpleNamespace(one=lambda name: stage)
     [problem] = registry.check_plan(plan)
     assert (problem.path, problem.severity) == ("adapter.alpha", "warning")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_float32_weights_are_folded_and_others_run_beside(dtype: torch.dtype, own_family: Family) -> None:
+    """In float32 the sum is the base's own weight meanwhile; bfloat16 would round it, so it is left as it is."""
+    family, _ = own_family("sdxl-small")
+    family.denoiser.to(dtype)
+    adapter = ADAPTERS[0].build(LoraOptions(rank=2, text_encoder=False))
+    adapter.inject(family, rng=rng_of(1))
+    stir(adapter)
+    bases = {name: (one.base_layer.weight, one.base_layer.weight.clone()) for name, one in family.denoiser.named_modules()
+             if hasattr(one, "lora_A")}  # fmt: skip
+    with adapter.folded(0.8):
+        changed = [not weight.equal(before) for weight, before in bases.values()]
+        assert changed == [dtype == torch.float32] * len(bases)
+        with torch.no_grad():
+            inside = predict(family) if dtype == torch.float32 else None
+    assert all(weight.equal(before) for weight, before in bases.values())
+    adapter.set_weight(0.8)
+    with torch.no_grad():
+        assert inside is None or inside.allclose(predict(family), rtol=1e-4, atol=1e-4)
