@@ -85,11 +85,13 @@ class Metric:
         axis: What it speaks of; decides what ``values`` returns and how the numbers are read.
         cost: For people: what a picture costs.
         validity: For people: how many pictures a cell needs, and what is known against it.
+        notes: Sentences about what ``prepare`` found, printed beside the numbers.
     """
 
     axis: ClassVar[Axis]
     cost: ClassVar[str]
     validity: ClassVar[str]
+    notes: tuple[str, ...] = ()
 
     def prepare(self, gallery: Gallery) -> None:
         """Take what ``values`` will need (the base's U-Net, the prompts); called once in a run, before ``values``."""

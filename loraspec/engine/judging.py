@@ -143,6 +143,7 @@ def _key(run: Run, name: str, *, epochs: Sequence[int] = (), seeds: Sequence[int
         "packages": kept[named],
         "own": kept["own"],
         "weights": gallery.weights,
+        "last epoch": gallery.cells.hashes[gallery.epochs[-1]],  # it may help to read
         "cells": [gallery.cells.path(cell).name for cell in cells],
     }
     return hashlib.sha256(canonical(content)).hexdigest()
@@ -159,6 +160,7 @@ def _measured(run: Run, name: str, metric: Metric) -> Measured:
         return Measured(name, metric.axis, nothing, nothing[0, 0], gates=unread(str(why)), notes=(f"{name} measured nothing: {why}",))
     values, pairs = _values(run, reading, gallery.epochs, gallery.seeds, phase=f"measure {name}")
     notes = [f"{int(lost)} of {values.size} pictures could not be measured"] if (lost := np.isnan(values).sum()) else []
+    notes += metric.notes
     facts = {"pairs": pairs} if isinstance(reading, OriginalityReading) else {}
     base = reading.base.reshape(shape[2:])
     return Measured(name, metric.axis, values, base, reading.references, reading.scale, reading.gates(), tuple(notes), facts)

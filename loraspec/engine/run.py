@@ -24,6 +24,7 @@ from loraspec.errors import Stopped
 from loraspec.locking.outcome import FIRST
 from loraspec.plan import Plan
 from loraspec.randomness import Rng
+from loraspec.values import AdapterState
 
 NO_LIMIT = 1e30  # clip_grad_norm_ measures without changing when the limit is never reached
 
@@ -273,8 +274,13 @@ class Run:
 
     def use_epoch(self, epoch: int) -> None:
         """Put an epoch file's weights into the adapter: what a program that loads the file works with."""
+        self.adapter.load_state(self.epoch_state(epoch))
+
+    def epoch_state(self, epoch: int) -> AdapterState:
+        """Return an epoch file's weights as the adapter takes them."""
         tensors, _ = read_tensors(self.epoch_path(epoch))
-        self.adapter.load_state(self.exporters[0].read(tensors, model=self.plan.model, adapter=self.plan.adapter))
+        state: AdapterState = self.exporters[0].read(tensors, model=self.plan.model, adapter=self.plan.adapter)
+        return state
 
     @cached_property
     def gallery(self) -> RunGallery:

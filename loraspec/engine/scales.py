@@ -15,7 +15,7 @@ from loraspec.sweetspot.readouts import Style, margins, nearest, real_distances,
 if TYPE_CHECKING:
     from loraspec.engine.readings import Floats, Pictures
 
-KAPPA, RHO = (0.05, 1.0), (0.5, 1.0)  # what the artist's pictures may keep of the base's margin, and of its variety
+KAPPA, RHO = (0.05, 2.0), (0.5, 1.0)  # what the artist's pictures may keep of the base's margin, and of its variety
 
 
 class StyleReading(Reading):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 VOTING = ("style", "prompt", "originality", "variety")
 HEALTHY = 0.9
 ALLOWED = 0.05  # nearer than tau by chance: tau is the 5th percentile
-ENOUGH = 0.9  # of the margin that the artist's own pictures have
+ENOUGH = 0.9  # of the margin that is asked
+LEAST = 0.25  # of the base's mean margin: what is asked of a picture whose prompt the base itself hardly obeys
 COPY = 0.5  # of tau: a picture at this distance, or nearer, is wholly a copy; one at tau is none
 CHUNK = 100  # resamplings at once where an array of every picture is needed
 
@@ -99,7 +100,7 @@ def axes_of(scores: Scores, draws: Draws) -> Axes:
             failed = ", ".join(f"{m.name} failed {_failed(m)}" for m in of_axis)
             missing[axis] = failed or "no metric measures it"
             continue
-        made = [_SCORE[axis](m, draws) for m in voices]
+        made = [_prompt(m, draws, extra.get("style")) if axis == "prompt" else _SCORE[axis](m, draws) for m in voices]
         found[axis] = np.mean([score for score, _ in made], axis=0)
         extra[axis] = np.mean([raw for _, raw in made], axis=0)
     nothing = np.full(shape, np.nan)
@@ -128,10 +129,22 @@ def _style(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
     return (1 - np.abs(1 - progress)).clip(0, 1), progress
 
 
-def _prompt(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
-    """Whole from ``ENOUGH`` of the artist's margin on: cut at all of it, chance could only take away, and early epochs would gain."""
-    _, kept = _retained(m, draws)
-    return (kept / ENOUGH).clip(0, 1), kept
+def _prompt(m: Measured, draws: Draws, progress: Floats | None) -> tuple[Floats, Floats]:
+    """Mean over pictures of the share of the asked margin that each has.
+
+    Asked is, of ``ENOUGH`` of the margin of the base's picture of the same prompt and seed, the more like the artist's the more style there
+    is: all of it at no progress, kappa at 1. So an early epoch that has lost subjects is not excused by a style that it has yet to reach,
+    nor a style that is hard to read taken for a loss. Cut at the whole picture by picture: a plain prompt cannot pay for a lost one.
+    """
+    base, known = m.base.reshape(-1), np.isfinite(m.base.reshape(-1))
+    mean = float(base[known].mean()) if known.any() else 0.0
+    reached = np.ones(m.values.shape[:2]) if progress is None else progress[0].clip(0, 1)
+    kappa = min(m.scale, 1.0) if progress is None else m.scale
+    asked = np.where(known, base, mean).clip(LEAST * mean) * ENOUGH * (1 + np.nan_to_num(reached, nan=1.0)[..., None] * (kappa - 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = (_cells(m) / asked).clip(0, 1) if mean > 0 else np.full_like(_cells(m), np.nan)
+    kept = mean_of(share, draws)
+    return kept, kept
 
 
 def _variety(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
@@ -178,7 +191,7 @@ def _health(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
     return sound, sound
 
 
-_SCORE = {"style": _style, "prompt": _prompt, "originality": _originality, "variety": _variety, "health": _health}
+_SCORE = {"style": _style, "originality": _originality, "variety": _variety, "health": _health}
 
 
 def _failed(m: Measured) -> str:

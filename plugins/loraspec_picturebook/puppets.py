@@ -40,6 +40,7 @@ WEIGHTS: Final = (0.8, 0.9, 1.0, 1.15)
 PROMPTS, SEEDS, FRESH = 8, 4, 4
 HELD, TRAINED = 5, 20
 GAIN: Final = 0.05
+KAPPA: Final = 1 / 3  # what the artist's own pictures keep of the base's margin
 REPLICAS: Final = 96
 TARGETS: Final[dict[str, tuple[str, float]]] = {
     "spearman": (">=", 0.92), "regret": ("<=", 0.13), "within2": (">=", 0.90), "auc": (">=", 0.955), "fpr": ("<=", 0.06),
@@ -114,7 +115,8 @@ def shown(truth: Puppet, seed: int, *, epochs: tuple[int, ...] = tuple(range(1, 
     own = np.random.Generator(np.random.Philox(key=[seed, 0x0F7]))  # the user's pictures are the same for screening and confirmation
     style = of(truth.progress) + noise(0.08, 0.10)
     obeys = rng.random((PROMPTS, seeds)) < of(truth.kept)
-    margin = np.where(obeys, 0.30, 0.0) + noise(0.03, 0.06)
+    read = 0.9 * (1 + of(truth.progress).clip(0, 1) * (KAPPA - 1))  # the more style, the harder to read: seen in every trained run
+    margin = np.where(obeys, read, 0.0) + noise(0.03, 0.06)
     real = own.gamma(9, 0.18, HELD + TRAINED)
     far = rng.gamma(9, 0.18, (PROMPTS, seeds)) + 0.05 * rng.standard_normal(cells)
     tau = threshold(real)
@@ -123,7 +125,7 @@ def shown(truth: Puppet, seed: int, *, epochs: tuple[int, ...] = tuple(range(1, 
     base = (0.12 * rng.standard_normal((PROMPTS, seeds)), 0.9 + 0.1 * rng.standard_normal((PROMPTS, seeds)))
     made = (
         Measured("style", "style", style, base[0], 1 + 0.12 * own.standard_normal(HELD)),
-        Measured("prompt", "prompt", margin, base[1], 0.3 + 0.1 * own.standard_normal(HELD + 12), 0.3 / 0.9),
+        Measured("prompt", "prompt", margin, base[1], 0.9 * KAPPA + 0.1 * own.standard_normal(HELD + 12), KAPPA),
         Measured("copies", "originality", apart, far.mean((0, 1)), real, tau),
         Measured("variety", "variety", varied, 1 + 0.1 * rng.standard_normal((PROMPTS, seeds)), 1 + 0.1 * own.standard_normal(HELD)),
     )

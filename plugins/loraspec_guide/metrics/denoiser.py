@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from loraspec.metrics import Gallery, Metric, Shown
+from loraspec.sweetspot.readouts import margins
 from loraspec_guide.metrics.model import Model, by_size
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 LEVELS = (0.1, 0.3)  # shares of the schedule: textures show where there is little noise
 DOUBT = (0.45, 0.65, 0.85)  # the prompt decides where there is much
 DECOYS = 2
+READERS = (0.0, 0.3, 0.5, 0.7)  # weights of the LoRA in the model that reads
+READABLE = 0.4  # of the base's margin: what the user's own pictures have to have, or more of the LoRA has to help
+ASKED = 12  # training pictures that say whether a reader can read
 
 
 class UnetProgress(Metric):
@@ -69,16 +73,39 @@ class UnetProgress(Metric):
 
 
 class DiffusionMargin(Metric):
-    """Whether a picture fits its prompt better than others, by the base as a classifier (Li et al. 2023, Clark and Jaini 2023)."""
+    """Whether a picture fits its prompt better than others, by the model as a classifier (Li et al. 2023, Clark and Jaini 2023).
+
+    A base that has never seen the style may be unable to read it, the artist's own pictures included. Then the last epoch's LoRA helps it,
+    at the least weight at which the artist's pictures are read well enough: one reader for every cell, half of it still the base.
+    """
 
     axis: ClassVar[Axis] = "prompt"
     cost = f"{len(DOUBT) * (1 + DECOYS)} U-Net forwards a picture"
     validity = "16 pictures a cell; needs a base that knows its words: the gates tell"
 
     def prepare(self, gallery: Gallery) -> None:
-        """Take the model and the prompts."""
+        """Take the model and the prompts, and find the reader."""
         self._model = Model(gallery.run)
         self._prompts = list(gallery.prompts)
+        self._last = gallery.run.epoch_state(gallery.epochs[-1])
+        base = [one for one in gallery.pictures(0, 0.0) if one is not None]
+        own = [*gallery.heldout, *list(gallery.training)[:: max(1, len(gallery.training) // ASKED)][:ASKED]]
+        kept: dict[float, float] = {}
+        for self._reader in READERS:
+            ours, theirs = self._margin(base), self._margin(own)
+            kept[self._reader] = theirs / ours if ours > 0 else float("-inf")
+            if kept[self._reader] >= READABLE:
+                break
+        else:
+            self._reader = max(kept, key=lambda weight: kept[weight])
+        told = "the base alone" if not self._reader else f"the base with the last epoch's LoRA at {self._reader:g}"
+        self.notes = (f"prompts are read by {told}, by which the user's own pictures have {kept[self._reader]:.0%} of the base's margin",)
+
+    def _margin(self, pictures: Sequence[Shown]) -> float:
+        places = {prompt: number for number, prompt in enumerate(self._prompts)}
+        own = np.array([places.get(shown.prompt, -1) for shown in pictures], dtype=np.intp)
+        found = margins(self.values(pictures), own)
+        return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
 
     def values(self, pictures: Sequence[Shown]) -> Floats:
         """``[n, P + 1]``: minus the error of prediction, in units of the picture's mean error; two decoys a picture are tried."""
@@ -86,7 +113,9 @@ class DiffusionMargin(Metric):
         fits = np.full((len(pictures), count + 1), np.nan)
         tried = [self._tried(shown) for shown in pictures]
         most = max(len(columns) for columns in tried)
-        with self._model.weight(0.0):
+        if self._reader:
+            self._model.run.adapter.load_state(self._last)
+        with self._model.weight(self._reader):
             for size, places in by_size(pictures).items():
                 latents = self._model.latents([pictures[i].image for i in places])
                 errors = np.full((len(DOUBT), len(places), most), np.nan)
