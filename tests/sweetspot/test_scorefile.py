@@ -46,7 +46,7 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("version", 2, "version 1"), ("axis", "taste", "no axis"), ("values", [[[[1.0]]]], "for 2 epochs"),
+        ("version", 3, "version 2"), ("axis", "taste", "no axis"), ("values", [[[[1.0]]]], "for 2 epochs"),
         ("values", [1, [2]], "inhomogeneous"),
         ("prompts", ["a"], "for 1 prompts"), ("seeds", [1.5, 2], "whole number"), ("heldout", True, "whole number"),
         ("gates", [{}], "misspells"),

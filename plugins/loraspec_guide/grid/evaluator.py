@@ -131,12 +131,16 @@ class Grid:
             ),
         )
 
-
     def loraspec_after_ranking(self, run: Run, ranking: Any) -> None:
-        """Write the report again, with the verdict."""
+        """Frame the recommended cell, add what the ranking shows, and write the report again, with the verdict."""
         if ranking is not None and (run.folder / "grid" / "index.json").is_file():
+            from loraspec_guide.grid.ranked import after_ranking
             from loraspec_guide.grid.report import report
 
+            layout = Layout.of(run, batch_size=self.batch_size)
+            if layout.prompts:
+                _sheets(layout, best=(ranking.epoch, ranking.weight))
+            after_ranking(run.gallery, ranking, layout.folder)
             report(run.folder)
 
 
@@ -153,11 +157,17 @@ def _drawn(run: Run, layout: Layout) -> dict[str, float]:
     return {"cells": float(layout.count), "rendered": float(drawn.drawn), **({"failed": float(len(failed))} if failed else {})}
 
 
-def _sheets(layout: Layout) -> list[dict[str, Any]]:
-    """Draw a sheet for each prompt and seed, and the contact sheet; return what the index says of them."""
+def _sheets(layout: Layout, *, best: tuple[int, float] = (0, 0.0)) -> list[dict[str, Any]]:
+    """Draw a sheet for each prompt and seed, and the contact sheet; return what the index says of them.
+
+    ``best`` (epoch, weight) is framed where it is shown.
+    """
     made = []
     s = layout.cells.sampling
     how = f"{s.sampler}, {s.steps} steps, guidance {s.guidance:g}, {s.width} x {s.height} px"
+    epoch, weight = best
+    shown = epoch in layout.epochs and weight in layout.weights
+    frame = (layout.epochs.index(epoch), 1 + layout.weights.index(weight)) if shown else None
     columns = [Column("no LoRA", 0.0), *(Column(f"weight {weight_words(weight)}", weight) for weight in layout.weights)]
     for p, prompt in enumerate(layout.prompts):
         for number, seed in enumerate(layout.seeds):
@@ -166,7 +176,7 @@ def _sheets(layout: Layout) -> list[dict[str, Any]]:
                 for epoch in layout.epochs
             ]
             name = f"sheets/prompt-{p + 1}-seed-{seed}.png"
-            sheet = Sheet(prompt, f"seed {seed} · {how}", tuple(c.label for c in columns), tuple(rows))
+            sheet = Sheet(prompt, f"seed {seed} · {how}", tuple(c.label for c in columns), tuple(rows), frame)
             save_png(layout.folder / name, draw_sheet(sheet), {"prompt": prompt, "seed": seed, **asdict(s)})
             made.append({"prompt": p, "seed": number, "file": name})
     if layout.prompts:

@@ -24,6 +24,7 @@ PAPER = (252, 251, 248)
 INK = (28, 27, 25)
 SOFT = (110, 106, 98)
 RULE = (221, 216, 206)
+ACCENT = (190, 66, 28)
 
 FONT = Path(__file__).with_name("fonts") / "DejaVuSans-subset.ttf"  # Pillow's own font lacks accented letters
 
@@ -46,12 +47,13 @@ class Row:
 
 @frozen
 class Sheet:
-    """What a sheet shows: title and note are wrapped to its width."""
+    """What a sheet shows: title and note are wrapped to its width; ``frame`` is the (row, column) of the recommended cell."""
 
     title: str
     note: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    frame: tuple[int, int] | None = None
 
 
 @lru_cache
@@ -138,6 +140,10 @@ def draw_sheet(sheet: Sheet, *, largest: int = LARGEST) -> Image.Image:
                 pen.rectangle((left, top, left + wide - 1, top + high - 1), outline=RULE)
             else:
                 canvas.paste(resized(image, (wide, high)), (left, top))
+            if (number, column) == sheet.frame:
+                strong = max(4, gap)
+                box = (left - strong, top - strong, left + wide - 1 + strong, top + high - 1 + strong)
+                pen.rectangle(box, outline=ACCENT, width=strong)
     return canvas
 
 
