@@ -272,14 +272,11 @@ class Run:
         """Return an epoch's first file, verified against the index."""
         return self.files.epoch_file(epoch)
 
-    def use_epoch(self, epoch: int) -> None:
-        """Put an epoch file's weights into the adapter: what a program that loads the file works with."""
-        self.adapter.load_state(self.epoch_state(epoch))
-
-    def epoch_state(self, epoch: int) -> AdapterState:
-        """Return an epoch file's weights as the adapter takes them."""
+    def use_epoch(self, epoch: int) -> AdapterState:
+        """Put an epoch file's weights into the adapter, and return them: what a program that loads the file works with."""
         tensors, _ = read_tensors(self.epoch_path(epoch))
         state: AdapterState = self.exporters[0].read(tensors, model=self.plan.model, adapter=self.plan.adapter)
+        self.adapter.load_state(state)
         return state
 
     @cached_property

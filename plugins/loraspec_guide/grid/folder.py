@@ -14,6 +14,7 @@ from attrs import field, frozen
 CELL = re.compile(r"[0-9a-f]{64}\.png")
 THUMB = re.compile(r"[0-9a-f]{8,64}\.(webp|png|jpg)")
 SHEET = re.compile(r"sheets/prompt-[0-9]{1,4}-seed-(-?)[0-9]{1,20}\.png")
+ANIMATION = "progress.webp"  # the first judged prompt over the epochs, in ``grid``
 LARGEST_FILE = 64 * 2**20  # bytes: larger text files are no part of a run
 
 

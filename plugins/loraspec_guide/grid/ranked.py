@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from loraspec.engine.cells import read_png, save_png
 from loraspec.engine.disk import write_file
-from loraspec_guide.grid.folder import weight_words
+from loraspec_guide.grid.folder import ANIMATION, weight_words
 from loraspec_guide.grid.sheets import ACCENT, INK, PAPER, RULE, SMALLEST, SOFT, Row, Sheet, draw_sheet, font, resized, wrapped
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WIDE, HIGH = 168, 92  # px: a cell of the sheet of means
 POOR, GOOD = (246, 236, 222), (58, 122, 94)  # U = 0 and 1
 FRAME_MS, LAST_MS = 450, 1800
-MEANS, ANIMATION = "means.png", "progress.webp"
+MEANS = "means.png"
 
 
 def after_ranking(gallery: RunGallery, ranking: Ranking, folder: Path) -> None:

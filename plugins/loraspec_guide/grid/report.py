@@ -29,13 +29,15 @@ from loraspec_guide.grid.folder import (
     read_folder,
     weight_words,
 )
+from loraspec_guide.grid.memory import diagnostics
 from loraspec_guide.grid.provenance import provenance
 from loraspec_guide.grid.public import without_paths
 from loraspec_guide.grid.verdict import AXES, verdict
 
 HERE = Path(__file__).parent
-SIZES = ((60, 640), (160, 448), (400, 320))  # (cells up to, px of the longer side): few cells are embedded large
-SMALLEST = 224  # px, beyond the last of SIZES
+SIZES = (640, 448, 320, 224, 160, 112, 80, 56)  # px of a cell's longer side: the largest at which the grid stays within its budget
+BUDGET = 6 * 2**20  # bytes of the grid's pictures as they stand in the page
+ASKED = 12  # cells that are tried
 STRIP = 160  # px: images of the overview and thumbnails
 CAPTIONS = 24  # captions shown
 PLACE = ("epoch", "weight", "prompt", "seed")
@@ -64,6 +66,7 @@ def report(folder: Path) -> Path:
         axes=[axis for axis, _ in AXES],
         grid=_grid(data),
         charts=_charts(data),
+        diagnostics=diagnostics(data),
         epochs=[_epoch_row(entry) for entry in data.epochs],
         captions=_captions(data),
         rights=_rights(data),
@@ -150,8 +153,11 @@ def _tiles(data: RunData) -> list[tuple[str, str, str]]:
 # -- images -----------------------------------------------------------------------------------------------------------------
 
 
-def embedded(path: Path, longest: int) -> dict[str, Any] | None:
-    """Return an image as a data URI with its size, reduced to ``longest`` px; None when it cannot be read."""
+def embedded(path: Path, longest: int, *, exact: bool = True) -> dict[str, Any] | None:
+    """Return an image as a data URI with its size, reduced to ``longest`` px; None when it cannot be read.
+
+    Tiny images are kept to the bit where ``exact``.
+    """
     try:
         with Image.open(path, formats=("PNG", "WEBP", "JPEG")) as opened:
             image = opened.convert("RGB")
@@ -161,9 +167,20 @@ def embedded(path: Path, longest: int) -> dict[str, Any] | None:
     if max(image.size) > longest:
         image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=84, lossless=tiny and max(image.size) <= TINY, method=4)
+    image.save(buffer, "WEBP", quality=84, lossless=exact and tiny, method=4)
     text = base64.b64encode(buffer.getvalue()).decode()
     return {"uri": f"data:image/webp;base64,{text}", "width": image.width, "height": image.height, "tiny": tiny}
+
+
+def _fitting(paths: list[Path]) -> tuple[int, bool]:
+    """Return the size (px of the longer side) at which so many cells fit the budget, and whether tiny ones can be kept to the bit."""
+    tried = paths[:: max(1, len(paths) // ASKED)][:ASKED]
+    for longest in SIZES:
+        for exact in (True, False):
+            sizes = [len(image["uri"]) for path in tried if (image := embedded(path, longest, exact=exact))]
+            if sizes and statistics.mean(sizes) * len(paths) <= BUDGET:
+                return longest, exact
+    return SIZES[-1], False
 
 
 def _grid(data: RunData) -> dict[str, Any] | None:
@@ -176,7 +193,8 @@ def _grid(data: RunData) -> dict[str, Any] | None:
     if not prompts or not any(files.values()):
         return None
     failed = {tuple(c[key] for key in PLACE): str(c["failed"]) for c in cells if c.get("failed")}
-    longest = next((size for limit, size in SIZES if len(files) <= limit), SMALLEST)
+    longest, exact = _fitting([path for path in files.values() if path])
+    image = partial(_image, longest=longest, exact=exact)
     sheets = {f"{s.get('prompt')} {s.get('seed')}": s.get("file") for s in items(index.get("sheets")) if isinstance(s, dict)}
     best = contact_weight(tuple(weights))
     strips, tables = [], []
@@ -184,15 +202,16 @@ def _grid(data: RunData) -> dict[str, Any] | None:
         for s, seed in enumerate(seeds):
             at = partial(_at, files, p, s)
             strip = [("no LoRA", at(0, 0.0)), *((f"{epoch}", at(epoch, best)) for epoch in epochs)]
-            strips.append({"prompt": prompt, "seed": seed, "images": [(name, embedded(path, STRIP)) for name, path in strip if path]})
+            images = [(name, embedded(path, STRIP, exact=exact)) for name, path in strip if path]
+            strips.append({"prompt": prompt, "seed": seed, "images": images})
             base = at(0, 0.0)
             rows = [
-                (epoch, [(weight, _image(at(epoch, weight), longest), failed.get((epoch, weight, p, s), "")) for weight in weights])
+                (epoch, [(weight, image(at(epoch, weight)), failed.get((epoch, weight, p, s), "")) for weight in weights])
                 for epoch in epochs
             ]
             sheet = sheets.get(f"{p} {s}")
             tables.append({
-                "id": f"g{p + 1}-{s + 1}", "prompt": prompt, "seed": seed, "base": _image(base, longest), "rows": rows,
+                "id": f"g{p + 1}-{s + 1}", "prompt": prompt, "seed": seed, "base": image(base), "rows": rows,
                 "sheet": f"grid/{sheet}" if inside(folder, sheet, SHEET) else "",
             })  # fmt: skip
     sampling = index.get("sampling") or {}
@@ -207,8 +226,8 @@ def _at(files: Mapping[Any, Path | None], prompt: int, seed: int, epoch: int, we
     return files.get((epoch, weight, prompt, seed))
 
 
-def _image(path: Path | None, longest: int) -> dict[str, Any] | None:
-    return embedded(path, longest) if path else None
+def _image(path: Path | None, longest: int, *, exact: bool = True) -> dict[str, Any] | None:
+    return embedded(path, longest, exact=exact) if path else None
 
 
 # -- the other sections -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Sequence
 from html import escape
@@ -15,11 +16,13 @@ from loraspec.finished import Finished, read
 from loraspec.sweetspot.ranking import CellScore, EpochScore, Interval, Ranking
 from loraspec.usage import uses
 from loraspec_guide.grid.charts import ticks
-from loraspec_guide.grid.folder import CELL, RunData, inside, items, number
+from loraspec_guide.grid.folder import ANIMATION, CELL, RunData, inside, items, number, weight_words
+from loraspec_guide.grid.memory import nearest_pairs
 
 SHOWN = 8  # pictures of an epoch
 TIED = 6  # epochs of a tie set whose pictures are shown
 LONGEST = 448  # px
+MOVING = 2 * 2**20  # bytes of an animation in the page
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 220, 46, 14, 12, 38
 AXES = (
     ("style", "how near to the artist's own pictures; more than theirs counts like less"),
@@ -60,7 +63,9 @@ def verdict(data: RunData, embed: Embed) -> dict[str, Any] | None:
         "uses": _uses(run, ranking),
         "charts": _charts(ranking),
         "epochs": [_row(ranking, one) for one in ranking.epochs],
-        "pairs": [_pair(pair) for pair in ranking.pairs if pair.get("epoch") == ranking.epoch][:SHOWN],
+        "pairs": nearest_pairs(data, ranking.pairs, ranking.epoch, embed),
+        "heat": Markup(heat(ranking)) if len(ranking.cells) > 1 else "",  # numbers only
+        "animation": _animation(data.folder / "grid" / ANIMATION),
         "gates": _gates(ranking),
         "seeds": ranking.seeds,
         "fresh": ranking.fresh_seeds,
@@ -121,11 +126,14 @@ def words(value: Interval) -> str:
     return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
 
 
-def _pair(pair: dict[str, Any]) -> str:
-    prompt, key = str(pair.get("prompt", "")), str(pair.get("key", ""))
-    apart = pair.get("distance")
-    near = f"distance {apart:.2f}" if number(apart) and apart is not None else ""
-    return f"“{prompt}”, seed {pair.get('seed')}: nearest to {key} {near}".strip()
+def _animation(path: Path) -> str:
+    """The animated WebP as it is, where it is there, is one, and is no larger than a page should carry."""
+    try:
+        content = path.read_bytes() if path.stat().st_size <= MOVING else b""
+    except OSError:
+        return ""
+    whole = content[:4] == b"RIFF" and content[8:12] == b"WEBP"
+    return f"data:image/webp;base64,{base64.b64encode(content).decode()}" if whole else ""
 
 
 def _gates(ranking: Ranking) -> list[tuple[str, str, list[tuple[str, bool | None, str]]]]:
@@ -179,4 +187,30 @@ def band(title: str, cells: Sequence[CellScore], values: Sequence[Interval], cho
     line = " ".join(f"{across(epoch):.1f},{up(one.value):.1f}" for epoch, one in known)
     parts.append(f'<polyline class="curve" points="{line}"/>')
     parts.append(f'<text class="unit" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 5}" text-anchor="middle">epoch</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def heat(ranking: Ranking) -> str:
+    """Return an SVG of U for every epoch (across) and weight (down): the stronger the colour the better, the chosen cell framed."""
+    epochs, weights = [one.epoch for one in ranking.epochs], sorted({cell.weight for cell in ranking.cells})
+    side, wide, high = 64, 46, 34
+    width, height = side + wide * len(epochs) + 4, 26 + high * len(weights)
+    name = "U of every epoch and weight"
+    parts = [f'<svg class="heat" viewBox="0 0 {width} {height}" role="img" aria-label="{name}"><title>{name}</title>']
+    for column, epoch in enumerate(epochs):
+        parts.append(f'<text class="tick" x="{side + wide * (column + 0.5):.0f}" y="16" text-anchor="middle">{epoch}</text>')
+    for row, weight in enumerate(weights):
+        y = 24 + high * row
+        middle = f"{y + high / 2 + 4:.0f}"
+        parts.append(f'<text class="tick" x="{side - 10}" y="{middle}" text-anchor="end">{escape(weight_words(weight))}</text>')
+        for column, epoch in enumerate(epochs):
+            cell, x = ranking.cell(epoch, weight), side + wide * column
+            if cell is None or not math.isfinite(cell.utility.value):
+                parts.append(f'<rect class="unknown" x="{x}" y="{y}" width="{wide - 2}" height="{high - 2}"/>')
+                continue
+            value = min(max(cell.utility.value, 0.0), 1.0)
+            parts.append(f'<rect class="warm" x="{x}" y="{y}" width="{wide - 2}" height="{high - 2}" fill-opacity="{0.55 * value:.2f}"/>')
+            parts.append(f'<text class="value" x="{x + wide / 2 - 1:.0f}" y="{middle}" text-anchor="middle">{value:.2f}</text>')
+            if (epoch, weight) == (ranking.epoch, ranking.weight):
+                parts.append(f'<rect class="frame" x="{x}" y="{y}" width="{wide - 2}" height="{high - 2}"/>')
     return "".join([*parts, "</svg>"])

@@ -87,7 +87,7 @@ class DiffusionMargin(Metric):
         """Take the model and the prompts, and find the reader."""
         self._model = Model(gallery.run)
         self._prompts = list(gallery.prompts)
-        self._last = gallery.run.epoch_state(gallery.epochs[-1])
+        self._last = gallery.run.use_epoch(gallery.epochs[-1])
         base = [one for one in gallery.pictures(0, 0.0) if one is not None]
         own = [*gallery.heldout, *list(gallery.training)[:: max(1, len(gallery.training) // ASKED)][:ASKED]]
         kept: dict[float, float] = {}

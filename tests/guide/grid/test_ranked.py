@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loraspec_guide.grid.ranked import ANIMATION, MEANS, after_ranking, animation, means
+from loraspec_guide.grid.folder import ANIMATION
+from loraspec_guide.grid.ranked import MEANS, after_ranking, animation, means
 from loraspec_guide.grid.sheets import ACCENT, Row, Sheet, draw_sheet
 from PIL import Image
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from loraspec_guide.grid.report import report, size_words, time_words
 from PIL import Image
@@ -189,6 +190,21 @@ def test_a_large_grid_keeps_a_sensible_size(make_run: Callable[..., Path]) -> No
     sizes = [int(attrs["width"]) for tag, attrs in page.tags if tag == "img" and attrs["alt"].startswith("epoch 4, weight")]
     assert sizes == [512, 512, 512]
     assert (folder / "report.html").stat().st_size < 2_000_000
+
+
+def test_a_grid_of_20_epochs_4_weights_and_4_prompts_stays_under_10_mb(make_run: Callable[..., Path]) -> None:
+    """Noise is the worst that can be drawn; it is shown smaller, and is still there."""
+    grain = np.random.Generator(np.random.Philox(key=[1, 2])).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+
+    def draw(epoch: int, weight: float, prompt: int, seed: int) -> Image.Image:
+        return Image.fromarray(np.roll(grain, (17 * epoch, 29 * prompt + int(10 * weight)), (0, 1)))
+
+    folder = make_run(size=256, epochs=20, weights=(0.4, 0.6, 0.8, 1.0), prompts=("a", "b", "c", "d"), draw=draw)
+    page = page_of(folder)
+    sizes = [int(attrs["width"]) for tag, attrs in page.tags if tag == "img" and "weight" in attrs["alt"]]
+    assert len(sizes) >= 320
+    assert min(sizes) >= 80
+    assert (folder / "report.html").stat().st_size < 10_000_000
 
 
 def test_the_report_needs_no_torch(make_run: Callable[..., Path]) -> None:
