@@ -155,8 +155,8 @@ class RunHooks:
     def loraspec_on_progress(self, run: Any, phase: str, done: int, total: int) -> None:
         """A phase other than training moved on: ``done`` of ``total`` items.
 
-        Phases: ``caption``, ``prepare``, ``encode``, ``grid``, ``judged`` (drawing what metrics look at), ``measure NAME``, ``confirm``
-        (drawing fresh seeds), ``confirm NAME``.
+        Phases: ``caption``, ``prepare``, ``encode``, ``sample`` (drawing between two epochs), ``grid``, ``judged`` (drawing what metrics
+        look at), ``measure NAME``, ``confirm`` (drawing fresh seeds), ``confirm NAME``.
         """
 
     @hookspec

@@ -141,6 +141,16 @@ def test_a_run_with_metrics_leaves_scores_and_a_ranking(judge: Callable[..., Any
     assert all((outcome.folder / "grid" / "cells" / cell["file"]).is_file() for cell in index["cells"])
 
 
+def test_the_grid_shows_the_verdict_once_there_is_one(judge: Callable[..., Any]) -> None:
+    """In a whole run: the report opens with the ranking, and the sheets of the ranking are there."""
+    outcome = judge('use = "grid"', *BOTH)
+    outcome.assert_success()
+    chosen = Ranking.from_json((outcome.folder / "ranking.json").read_text())
+    assert f"Take epoch {chosen.epoch} at weight" in (outcome.folder / "report.html").read_text()
+    assert sorted(path.name for path in (outcome.folder / "grid" / "epochs").iterdir()) == ["epoch-001.png", "epoch-002.png"]
+    assert (outcome.folder / "grid" / "means.png").is_file()
+
+
 def test_without_a_metric_nothing_is_ranked_and_nothing_is_said(judge: Callable[..., Any]) -> None:
     """The event still comes, with None, so that sheets are drawn in one place."""
     outcome = judge('use = "grid"')

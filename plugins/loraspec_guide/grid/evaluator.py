@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, evolve, field, frozen
 
+from loraspec import hookimpl
 from loraspec.engine.cells import Cell as Asked
 from loraspec.engine.cells import Cells, save_png
 from loraspec.engine.store import write_json
@@ -131,6 +132,29 @@ class Grid:
             ),
         )
 
+    @hookimpl
+    def loraspec_after_epoch(self, run: Run, epoch: int) -> None:
+        """Draw the grid's prompts for every epoch so far, with ``[grid] every = "epoch"``: cells of the grid, only earlier.
+
+        What fails here is told and costs nothing: the grid is drawn again at the end.
+
+        Raises:
+            Stopped: A signal came; the epoch is committed.
+        """
+        if run.plan.spec.grid.every != "epoch" or not run.plan.grid.prompts or epoch not in run.plan.grid.epochs:
+            return
+        from loraspec.engine.looking import looking
+        from loraspec.errors import Stopped
+
+        try:
+            with looking(run):
+                _early(run, Layout.of(run, batch_size=self.batch_size))
+        except (Stopped, OSError):
+            raise
+        except Exception as error:
+            run.say(f"epoch {epoch} could not be drawn yet ({type(error).__name__}: {error}); training goes on", severity="warning")
+
+    @hookimpl
     def loraspec_after_ranking(self, run: Run, ranking: Any) -> None:
         """Frame the recommended cell, add what the ranking shows, and write the report again, with the verdict."""
         if ranking is not None and (run.folder / "grid" / "index.json").is_file():
@@ -142,6 +166,17 @@ class Grid:
                 _sheets(layout, best=(ranking.epoch, ranking.weight))
             after_ranking(run.gallery, ranking, layout.folder)
             report(run.folder)
+
+
+def _early(run: Run, layout: Layout) -> None:
+    """Draw the first seed of every prompt at the weight nearest to 1, and the sheet of the epochs so far."""
+    first = evolve(layout, seeds=layout.seeds[:1])
+    weight = contact_weight(layout.weights)
+    places = [(0, 0.0), *((epoch, weight) for epoch in layout.epochs if weight)]
+    cells = [Cell(epoch, at, prompt, 0) for epoch, at in places for prompt in range(len(layout.prompts))]
+    layout.cells.draw(run, map(first.asked, cells), phase="sample")
+    s = layout.cells.sampling
+    _contact(first, f"{s.sampler}, {s.steps} steps, guidance {s.guidance:g}, {s.width} x {s.height} px", name="progress.png")
 
 
 def _drawn(run: Run, layout: Layout) -> dict[str, float]:
@@ -184,7 +219,7 @@ def _sheets(layout: Layout, *, best: tuple[int, float] = (0, 0.0)) -> list[dict[
     return made
 
 
-def _contact(layout: Layout, how: str) -> None:
+def _contact(layout: Layout, how: str, *, name: str = "contact.png") -> None:
     """Draw all prompts and seeds against the epochs, at the weight nearest to 1: where a style appears, at a glance."""
     weight = contact_weight(layout.weights)
     rows = []
@@ -195,7 +230,7 @@ def _contact(layout: Layout, how: str) -> None:
     labels = ("no LoRA", *(f"epoch {epoch}" for epoch in layout.epochs if weight))
     legend = "   ".join(f"{p + 1}: {prompt}" for p, prompt in enumerate(layout.prompts))
     sheet = Sheet(f"Epochs at weight {weight_words(weight)}", f"{legend} · {how}", labels, tuple(rows))
-    save_png(layout.folder / "contact.png", draw_sheet(sheet, largest=160), {"prompts": list(layout.prompts), "weight": weight})
+    save_png(layout.folder / name, draw_sheet(sheet, largest=160), {"prompts": list(layout.prompts), "weight": weight})
 
 
 def _index(layout: Layout, sheets: list[dict[str, Any]], failed: Mapping[Cell, str]) -> dict[str, Any]:

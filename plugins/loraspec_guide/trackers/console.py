@@ -16,7 +16,7 @@ from loraspec.escape import escaped
 
 PHASES = {
     "caption": "drafting captions", "prepare": "reading images", "encode": "encoding captions", "train": "training",
-    "grid": "drawing the grid", "judged": "drawing to judge", "confirm": "drawing to confirm",
+    "sample": "drawing the epochs so far", "grid": "drawing the grid", "judged": "drawing to judge", "confirm": "drawing to confirm",
 }  # fmt: skip
 DOING = {"measure": "measuring", "confirm": "confirming"}  # of phases that name a metric
 SHOWN = (("loss", "loss", "{:.4f}"), ("d_lr", "d*lr", "{:.2e}"), ("images_per_second", "images/s", "{:.2f}"))
