@@ -69,7 +69,7 @@ def _source_files(distribution: metadata.Distribution) -> Iterator[tuple[str, st
     for name in sorted({entry.value.split(":")[0].split(".")[0] for entry in distribution.entry_points}):
         spec = importlib.util.find_spec(name)
         roots = [Path(root) for root in spec.submodule_search_locations or ()] if spec else []
-        files = [path for root in roots for path in root.rglob("*") if path.is_file() and not path.name.endswith(_NO_CODE)]
+        files = [path for root in roots for path in sorted(root.rglob("*")) if path.is_file() and not path.name.endswith(_NO_CODE)]
         if spec and not roots and spec.origin:
             files, roots = [Path(spec.origin)], [Path(spec.origin).parent / name]
         for path in files:

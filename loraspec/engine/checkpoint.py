@@ -133,7 +133,7 @@ def check(folder: Path) -> int:
         RunError: A file is absent, differs from what was committed, or is a link.
     """
     present = {path.name for path in folder.iterdir()}
-    links = [path.name for path in (folder, *folder.iterdir()) if path.is_symlink()]
+    links = [path.name for path in (folder, *sorted(folder.iterdir())) if path.is_symlink()]
     if links or present != {TENSORS, STATE, MANIFEST}:
         raise RunError(f"{folder}: holds {', '.join(links or sorted(present)) or 'nothing'}, which is no checkpoint")
     manifest = read_json(folder / MANIFEST)

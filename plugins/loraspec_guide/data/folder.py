@@ -56,7 +56,7 @@ class Folder:
         if root.exists():
             return EnvironmentMissing(f"{named} is no folder", hint="path names a folder with images").coded("E-DATA-READ")
         hints = [self.options.get or f"put the images and their {self.options.caption_extension} captions there"]
-        beside = [entry.name for entry in root.parent.iterdir() if entry.is_dir()] if root.parent.is_dir() else []
+        beside = [entry.name for entry in sorted(root.parent.iterdir()) if entry.is_dir()] if root.parent.is_dir() else []
         near = closest(root.name, beside)
         if near is not None:
             hints.append(f"did you mean {near!r}, which is there?")

@@ -45,7 +45,7 @@ def _below(place: Place, revision: str, variant: str | None) -> Iterator[tuple[s
         yield folder.name, folder
     elif folder is not None:
         parts = [folder / part for part in PARTS if (folder / part).is_dir()] or [folder]
-        inside = [path for part in parts for path in part.iterdir() if path.suffix in READ and (variant or not _is_variant(path))]
+        inside = [path for part in parts for path in sorted(part.iterdir()) if path.suffix in READ and (variant or not _is_variant(path))]
         for path in sorted([*inside, folder / "model_index.json"]):
             if path.is_file():
                 yield path.relative_to(folder).as_posix(), path
