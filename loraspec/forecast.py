@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, frozen
 
-from loraspec.errors import Problem
+from loraspec.errors import Problem, RunError
 from loraspec.weights import file_size
 
 if TYPE_CHECKING:
@@ -69,6 +69,19 @@ def disk_of(plan: Plan, files: list[tuple[str, int]]) -> Disk:
         grid=(grid.cells + grid.judged_cells + grid.fresh_cells) * grid.width * grid.height * 3,
         free=free_bytes(plan.run_folder),
     )
+
+
+def check_room(plan: Plan, folder: Path, epoch: int) -> None:
+    """Look whether an epoch's files and its state still fit, before the time is spent that training it takes.
+
+    Raises:
+        RunError: They do not.
+    """
+    needed = sum(file_size(facts.tensors, facts.metadata) for facts in plan.exports(epoch)) + 4 * FLOAT * plan.adapter.parameters
+    free = free_bytes(folder)
+    if free < needed:
+        said = f"{folder}: epoch {epoch} will need {needed:,} bytes and {free:,} are free, so it is not begun"
+        raise RunError(f"{said}\n    hint: make room and go on with: loraspec resume {folder}").coded("E-RUN-DISK")
 
 
 def embedding_bytes(plan: Plan) -> int:

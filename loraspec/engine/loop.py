@@ -11,6 +11,7 @@ from loraspec.engine.device import autocast
 from loraspec.engine.feed import feed
 from loraspec.engine.prepare import Latents
 from loraspec.engine.text import Encodings, LiveEncodings
+from loraspec.forecast import check_room
 from loraspec.stream import Seen
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def train(run: Run, latents: Mapping[str, Latents]) -> None:
     """Train the adapter of ``run`` until its epochs are done, a callback stops it, or it is interrupted."""
     encodings = LiveEncodings(run) if run.trains_text else Encodings(run)
     for epoch in range(run.epoch_of_next_step(), run.plan.spec.train.epochs + 1):
+        check_room(run.plan, run.folder, epoch)
         steps = run.data.steps(epoch)
         run.hooks.loraspec_before_epoch(run=run, epoch=epoch)
         encodings.encode_epoch(steps)

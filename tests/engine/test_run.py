@@ -425,3 +425,26 @@ def test_text_encoders_that_are_trained_are_in_training_mode(run_spec, monkeypat
     run_spec(TINY_SPEC).assert_success()
 
     assert modes == [("after_step", {True})] * 8 + [("release_training", {False})]
+
+
+def test_an_epoch_that_cannot_be_kept_is_not_begun(run_spec, monkeypatch):
+    """The disk fills after epoch 1: epoch 2 is refused before its first step, and with room again the run ends as if nothing had been."""
+    from loraspec import forecast
+
+    real = forecast.free_bytes
+
+    def left(folder):
+        return 1000 if (folder / "epochs" / "tiny-000001.safetensors").exists() else real(folder)
+
+    with monkeypatch.context() as full:
+        full.setattr(forecast, "free_bytes", left)
+        outcome = run_spec(TINY_SPEC)
+    assert outcome.code == 1
+    assert "epoch 2 will need" in " ".join(outcome.err.split())
+    assert "1,000 are free" in " ".join(outcome.err.split())
+    events = [json.loads(line) for line in (outcome.folder / "events.jsonl").read_text().splitlines()]
+    assert max(event["step"] for event in events if event["kind"] == "log") == 4
+    run_spec(TINY_SPEC).assert_success()
+    undisturbed = run_spec(TINY_SPEC, folder="whole")
+    for name in ("tiny-000001.safetensors", "tiny-000002.safetensors"):
+        assert (outcome.folder / "epochs" / name).read_bytes() == (undisturbed.folder / "epochs" / name).read_bytes()
