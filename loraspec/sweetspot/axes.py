@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 VOTING = ("style", "prompt", "originality", "variety")
 HEALTHY = 0.9
 ALLOWED = 0.05  # nearer than tau by chance: tau is the 5th percentile
-ENOUGH = 0.9  # of the margin that is asked
-MOST = 1.25  # of the asked margin that counts for one picture
+LOST, KEPT = 0.2, 0.9  # of the asked margin: a picture with less obeys its prompt not at all, one with more wholly
 LEAST = 0.25  # of the base's mean margin: what is asked of a picture whose prompt the base itself hardly obeys
 COPY = 0.5  # of tau: a picture at this distance, or nearer, is wholly a copy; one at tau is none
 CHUNK = 100  # resamplings at once where an array of every picture is needed
@@ -131,20 +130,20 @@ def _style(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
 
 
 def _prompt(m: Measured, draws: Draws, progress: Floats | None) -> tuple[Floats, Floats]:
-    """Mean over pictures of the share of the asked margin that each has.
+    """Mean over pictures of how far each obeys its prompt: not at all below ``LOST`` of the margin that is asked, wholly from ``KEPT`` on.
 
-    Asked is, of ``ENOUGH`` of the margin of the base's picture of the same prompt and seed, the more like the artist's the more style there
-    is: all of it at no progress, kappa at 1. So an early epoch that has lost subjects is not excused by a style that it has yet to reach,
-    nor a style that is hard to read taken for a loss. Cut picture by picture: a plain prompt pays for little of a lost one.
+    Asked is the margin of the base's picture of the same prompt and seed, the more like the artist's the more style there is: all of it
+    at no progress, kappa of it at 1. So an early epoch that has lost subjects is not excused by a style that it has yet to reach, nor a
+    style that is hard to read taken for a loss. Picture by picture: a plain prompt cannot pay for a lost one.
     """
     base, known = m.base.reshape(-1), np.isfinite(m.base.reshape(-1))
     mean = float(base[known].mean()) if known.any() else 0.0
     reached = np.ones(m.values.shape[:2]) if progress is None else progress[0].clip(0, 1)
     kappa = min(m.scale, 1.0) if progress is None else m.scale
-    asked = np.where(known, base, mean).clip(LEAST * mean) * ENOUGH * (1 + np.nan_to_num(reached, nan=1.0)[..., None] * (kappa - 1))
+    asked = np.where(known, base, mean).clip(LEAST * mean) * (1 + np.nan_to_num(reached, nan=1.0)[..., None] * (kappa - 1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = (_cells(m) / asked).clip(0, MOST) if mean > 0 else np.full_like(_cells(m), np.nan)
-    kept = mean_of(share, draws).clip(0, 1)
+        share = ((_cells(m) / asked - LOST) / (KEPT - LOST)).clip(0, 1) if mean > 0 else np.full_like(_cells(m), np.nan)
+    kept = mean_of(share, draws)
     return kept, kept
 
 

@@ -4,8 +4,8 @@
     key(epoch)       = U(epoch, 1.0) - max(0, best of U(epoch, 0.8 .. below 1.0) - U(epoch, 1.0))
 
 Resamplings of prompts and seeds, the same ones for every cell, give every number its interval, the share of resamplings in which an
-epoch is best, and the tie set: the epochs of which 13 in a hundred resamplings, or more, find the key at least as high as the best one's
-(with so many, puppets put the truly best epoch into 92 to 94 % of tie sets). The tie set is drawn again on fresh seeds; what decides within
+epoch is best, and the tie set: the epochs of which 3 in a hundred resamplings, or more, find the key at least as high as the best one's
+(with so few, puppets put the truly best epoch into 93 to 94 % of tie sets). The tie set is drawn again on fresh seeds; what decides within
 it is the mean of both keys: on puppets that halves the misses of either alone.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 RESAMPLINGS = 2000
 REDUCED = 0.8  # weights from here to below 1.0 are what the guide compares full weight with
-TIE = 13.0  # %: see the module's text
+TIE = 3.0  # %: see the module's text
 NEAR = 0.02  # keys that differ by less are decided by the weight at the peak
 INTERVAL = (5.0, 95.0)
 
