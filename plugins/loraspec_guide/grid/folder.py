@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tomllib
@@ -62,6 +63,11 @@ class RunData:
 def number(value: Any) -> bool:
     """Whether a value is a number (a truth value is none)."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def pair_name(key: str) -> str:
+    """Return the name, among the thumbnails, of a training picture that generated ones lie near to."""
+    return f"{hashlib.sha256(key.encode()).hexdigest()}.png"
 
 
 def items(value: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from loraspec.sweetspot.scorefile import SCORES, ScoreFile, read_score
 from loraspec_guide.grid.charts import label, ticks
-from loraspec_guide.grid.folder import CELL, LARGEST_FILE, THUMB, RunData, inside, items, number
+from loraspec_guide.grid.folder import CELL, LARGEST_FILE, THUMB, RunData, inside, items, number, pair_name
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 220, 56, 14, 26, 38
 NINETY = 1.645  # standard errors of a 90 % interval
@@ -150,9 +150,10 @@ def nearest_pairs(data: RunData, pairs: Sequence[Mapping[str, Any]], epoch: int,
     found = []
     for pair in sorted(of_epoch, key=lambda pair: float(pair["distance"]))[:PAIRS]:
         cell = inside(data.folder / "grid" / "cells", pair.get("file"), CELL)
-        thumb = inside(data.folder / "grid" / "thumbs", thumbs.get(str(pair.get("key"))), THUMB)
+        key, folder = str(pair.get("key")), data.folder / "grid" / "thumbs"
+        thumb = inside(folder, thumbs.get(key), THUMB) or inside(folder, pair_name(key), THUMB)
         found.append({
-            "words": f"“{pair.get('prompt', '')}”, seed {pair.get('seed')}, weight {pair.get('weight')}", "key": str(pair.get("key", "")),
+            "words": f"“{pair.get('prompt', '')}”, seed {pair.get('seed')}, weight {pair.get('weight')}", "key": key,
             "distance": f"{pair['distance']:.2f}", "drawn": embed(cell, LONGEST) if cell else None,
             "trained": embed(thumb, LONGEST) if thumb else None,
         })  # fmt: skip

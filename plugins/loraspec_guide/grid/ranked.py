@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from loraspec.engine.cells import read_png, save_png
 from loraspec.engine.disk import write_file
-from loraspec_guide.grid.folder import ANIMATION, weight_words
+from loraspec_guide.grid.folder import ANIMATION, pair_name, weight_words
 from loraspec_guide.grid.sheets import ACCENT, INK, PAPER, RULE, SMALLEST, SOFT, Row, Sheet, draw_sheet, font, resized, wrapped
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 WIDE, HIGH = 168, 92  # px: a cell of the sheet of means
 POOR, GOOD = (246, 236, 222), (58, 122, 94)  # U = 0 and 1
 FRAME_MS, LAST_MS = 450, 1800
+PAIR = 224  # px of a training picture that a generated one lies near to
 MEANS = "means.png"
 
 
@@ -39,6 +40,12 @@ def after_ranking(gallery: RunGallery, ranking: Ranking, folder: Path) -> None:
     for epoch in gallery.epochs:
         facts = {"epoch": epoch, "weight": _weight(ranking)}
         save_png(folder / "epochs" / f"epoch-{epoch:03d}.png", _epoch(gallery, epoch, ranking), facts)
+    near = {str(pair.get("key")) for pair in ranking.pairs if pair.get("epoch") == ranking.epoch}
+    for shown in gallery.training if near else ():
+        if shown.key in near:
+            small = shown.image.convert("RGB")
+            small.thumbnail((PAIR, PAIR))
+            save_png(folder / "thumbs" / pair_name(shown.key), small, {})
     moving = animation(gallery, ranking)
     if moving is not None:
         write_file(folder / ANIMATION, moving)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loraspec_guide.grid.folder import RunData
+from loraspec_guide.grid.folder import RunData, pair_name
 from loraspec_guide.grid.memory import Line as Series
 from loraspec_guide.grid.memory import diagnostics, drawn, nearest_pairs
 
@@ -70,3 +70,6 @@ def test_pairs_are_of_the_epoch_nearest_first(tmp_path: Path) -> None:
     assert [pair["distance"] for pair in found] == ["0.20", "0.30", "0.40"]
     assert found[0]["drawn"] is None
     assert found[0]["trained"] == {"uri": "0123456789abcdef.webp"}
+    (tmp_path / "grid" / "thumbs" / pair_name("other")).write_bytes(b"x")
+    [other] = nearest_pairs(data, [{**near, "distance": 0.1, "key": "other"}], 2, lambda path, _: {"uri": path.name})
+    assert other["trained"] == {"uri": pair_name("other")}

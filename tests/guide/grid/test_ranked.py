@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loraspec_guide.grid.folder import ANIMATION
+from attrs import evolve
+from loraspec_guide.grid.folder import ANIMATION, pair_name
 from loraspec_guide.grid.ranked import MEANS, after_ranking, animation, means
 from loraspec_guide.grid.sheets import ACCENT, Row, Sheet, draw_sheet
 from PIL import Image
 
 from loraspec.engine.cells import Cell, read_png, save_png
+from loraspec.metrics import Shown
 from loraspec.sweetspot.ranking import CellScore, EpochScore, Interval, Ranking
 
 NAN = float("nan")
@@ -46,6 +48,8 @@ class Pictures:
                 if epoch != lost or not lost:
                     save_png(self.cells.path(cell), Image.new("RGB", (64, 48), (20 * epoch,) * 3), {})
 
+    training = tuple(Shown(Image.new("RGB", (64, 64)), "", key=key) for key in ("far.png", "near.png", "none.png"))
+
     def block(self, epoch: int, weight: float, *, prompts: Any = (), seeds: Any = ()) -> list[Cell]:
         return [Cell(epoch, weight, prompt, seed) for prompt in prompts or self.prompts for seed in seeds or self.seeds]
 
@@ -57,7 +61,9 @@ def colours(image: Image.Image) -> set[tuple[int, int, int]]:
 def test_everything_is_written_and_moves(tmp_path: Path) -> None:
     """Means, one contact sheet an epoch, and one frame for the base and for each epoch, longer where it matters."""
     gallery = Pictures(tmp_path / "cells", 3)
-    after_ranking(gallery, ranking(3, best=2), tmp_path / "grid")  # type: ignore[arg-type]
+    pairs = ({"epoch": 2, "key": "near.png"}, {"epoch": 1, "key": "far.png"})
+    after_ranking(gallery, evolve(ranking(3, best=2), pairs=pairs), tmp_path / "grid")  # type: ignore[arg-type]
+    assert [path.name for path in (tmp_path / "grid" / "thumbs").iterdir()] == [pair_name("near.png")]
     assert sorted(path.name for path in (tmp_path / "grid" / "epochs").iterdir()) == [f"epoch-{e:03d}.png" for e in (1, 2, 3)]
     assert ACCENT in colours(read_png(tmp_path / "grid" / MEANS))
     with Image.open(io.BytesIO((tmp_path / "grid" / ANIMATION).read_bytes()), formats=("WEBP",)) as moving:
