@@ -119,7 +119,7 @@ def _opened(data: bytes) -> Image.Image:
         raise
     except Exception as error:
         raise _broken(error) from None
-    if frames > 1:
+    if frames > 1 and image.format != "MPO":  # phones put previews and gain maps behind a JPEG; the first frame is the picture
         raise ImageError("E-IMG-ANIMATED", f"is animated ({frames} frames)", "keep the frame that you mean")
     if image.mode in _MODES and "transparency" in image.info:
         raise ImageError("E-IMG-ALPHA", "has a transparent colour", _ALPHA)

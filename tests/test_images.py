@@ -157,3 +157,14 @@ def test_size_is_refused_before_pixels_are_made() -> None:
     tracemalloc.stop()
     assert MAX_PIXELS < 9000 * 9000
     assert peak < 5_000_000
+
+
+def test_a_phone_s_jpeg_is_its_first_picture() -> None:
+    """Phones put a preview or a gain map behind the picture (MPO): the picture is what counts, to the pixel that the JPEG alone has."""
+    large, preview = Image.fromarray(pixels()), Image.fromarray(pixels(16, 16))
+    phone = encoded(large, "MPO", save_all=True, append_images=[preview], quality=95)
+    with Image.open(io.BytesIO(phone)) as opened:
+        assert (opened.format, opened.n_frames) == ("MPO", 2)
+    check(phone)
+    assert decode(phone).size == large.size
+    assert np.array_equal(np.asarray(decode(phone)), np.asarray(decode(encoded(large, "JPEG", quality=95))))
