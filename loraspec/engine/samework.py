@@ -30,7 +30,7 @@ def same_work(files: RunFolder, plan: Plan, lock: dict[str, Any], command: Mappi
     """
     changed = refuse_other_work(files, plan, lock)
     if changed is None:
-        return lock, []
+        return lock, [f"{LOCK} was gone; it is made again from spec and data, which have the digests that were kept when the run began"]
     before = read_json(files.path / LOCK)
     if "headers" not in files.facts:  # begun before they were kept
         spec, steps = before["spec"], before["plan"]["steps"]

@@ -128,6 +128,8 @@ class TakeUp:
             self.files.journal.write("quarantined", files=[JOURNAL], why=found.damaged)
 
     def _facts(self) -> None:
+        if not (self.files.path / RUN).is_file():
+            self.told.append(f"{RUN} was gone and is made again from the journal")
         try:
             saved = self.files.saved_facts()
         except RunError:

@@ -448,3 +448,18 @@ def test_an_epoch_that_cannot_be_kept_is_not_begun(run_spec, monkeypatch):
     undisturbed = run_spec(TINY_SPEC, folder="whole")
     for name in ("tiny-000001.safetensors", "tiny-000002.safetensors"):
         assert (outcome.folder / "epochs" / name).read_bytes() == (undisturbed.folder / "epochs" / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["lock.json", "run.json"])
+def test_records_that_are_gone_are_told(run_spec, name):
+    """They are made again, with what is kept elsewhere, but nobody takes them for the old ones without a word."""
+    first = run_spec(TINY_SPEC)
+    first.assert_success()
+    weights = (first.folder / "epochs" / "tiny-000002.safetensors").read_bytes()
+    (first.folder / "epochs" / "tiny-000002.safetensors").unlink()
+    (first.folder / name).unlink()
+    again = run_spec(TINY_SPEC)
+    again.assert_success()
+    assert f"{name} was gone" in " ".join((again.out + again.err).split())
+    assert (first.folder / name).is_file()
+    assert (first.folder / "epochs" / "tiny-000002.safetensors").read_bytes() == weights
