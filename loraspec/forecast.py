@@ -55,6 +55,11 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def state_bytes(plan: Plan) -> int:
+    """Return the bytes of what resuming needs: float32 weights, and three values of the optimizer for each."""
+    return 4 * FLOAT * plan.adapter.parameters
+
+
 def disk_of(plan: Plan, files: list[tuple[str, int]]) -> Disk:
     """Return what the run needs on disk."""
     data, model, grid = plan.data, plan.model, plan.grid
@@ -64,7 +69,7 @@ def disk_of(plan: Plan, files: list[tuple[str, int]]) -> Disk:
     )
     return Disk(
         epoch_files=sum(size for _, size in files),
-        state=2 * 4 * FLOAT * plan.adapter.parameters,
+        state=2 * state_bytes(plan),
         cache=latents,
         grid=(grid.cells + grid.judged_cells + grid.fresh_cells) * grid.width * grid.height * 3,
         free=free_bytes(plan.run_folder),
@@ -77,7 +82,7 @@ def check_room(plan: Plan, folder: Path, epoch: int) -> None:
     Raises:
         RunError: They do not.
     """
-    needed = sum(file_size(facts.tensors, facts.metadata) for facts in plan.exports(epoch)) + 4 * FLOAT * plan.adapter.parameters
+    needed = sum(file_size(facts.tensors, facts.metadata) for facts in plan.exports(epoch)) + state_bytes(plan)
     free = free_bytes(folder)
     if free < needed:
         said = f"{folder}: epoch {epoch} will need {needed:,} bytes and {free:,} are free, so it is not begun"

@@ -10,12 +10,12 @@ import numpy as np
 from loraspec.engine import altered
 from loraspec.engine.altered import each
 from loraspec.engine.readings import ASKED, Reading, Unreadable, known_rows, mean_of, spaced
-from loraspec.sweetspot.readouts import Style, margins, nearest, real_distances, spread, threshold
+from loraspec.sweetspot.readouts import Style, margins, nearest, places_of, real_distances, spread, threshold
 
 if TYPE_CHECKING:
     from loraspec.engine.readings import Floats, Pictures
 
-KAPPA, RHO = (0.05, 2.0), (0.5, 1.0)  # what the artist's pictures may keep of the base's margin, and of its variety
+KAPPA, RHO = (0.05, 1.0), (0.5, 1.0)  # what the artist's pictures may keep of the base's margin, and of its variety
 
 
 class StyleReading(Reading):
@@ -72,9 +72,7 @@ class PromptReading(Reading):
         """Margins."""
         if features.shape[1] < 2:
             return np.full(len(features), np.nan)
-        place = {prompt: number for number, prompt in enumerate(self.gallery.prompts)}
-        own = np.array([-1 if one is None else place.get(one.prompt, -1) for one in shown], dtype=np.intp)
-        return margins(features, own)
+        return margins(features, places_of(["" if one is None else one.prompt for one in shown], self.gallery.prompts))
 
     def right(self) -> tuple[Floats, Floats]:
         """The base's pictures with their own prompt, and with another."""

@@ -139,8 +139,7 @@ def _prompt(m: Measured, draws: Draws, progress: Floats | None) -> tuple[Floats,
     base, known = m.base.reshape(-1), np.isfinite(m.base.reshape(-1))
     mean = float(base[known].mean()) if known.any() else 0.0
     reached = np.ones(m.values.shape[:2]) if progress is None else progress[0].clip(0, 1)
-    kappa = min(m.scale, 1.0) if progress is None else m.scale
-    asked = np.where(known, base, mean).clip(LEAST * mean) * (1 + np.nan_to_num(reached, nan=1.0)[..., None] * (kappa - 1))
+    asked = np.where(known, base, mean).clip(LEAST * mean) * (1 + np.nan_to_num(reached, nan=1.0)[..., None] * (m.scale - 1))
     with np.errstate(invalid="ignore", divide="ignore"):
         share = ((_cells(m) / asked - LOST) / (KEPT - LOST)).clip(0, 1) if mean > 0 else np.full_like(_cells(m), np.nan)
     kept = mean_of(share, draws)
@@ -148,10 +147,6 @@ def _prompt(m: Measured, draws: Draws, progress: Floats | None) -> tuple[Floats,
 
 
 def _variety(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
-    return _retained(m, draws)
-
-
-def _retained(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
     """Share of the base's value that is kept, against what the artist's own pictures have."""
     ours, base = mean_of(_cells(m), draws), mean_of(m.base.reshape(1, -1), draws)[:, 0]
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -5,6 +5,7 @@ Letters: n, m pictures, D features, T training pictures, H held-out pictures, P 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -148,6 +149,12 @@ def spread(features: Floats) -> Floats:
     apart = np.sqrt(((features[:, :, None] - features[:, None]) ** 2).sum(-1))
     found: Floats = np.nansum(apart, -1) / np.maximum(np.isfinite(apart).sum(-1) - 1, 1)
     return np.where(np.isfinite(features).all(-1), found, np.nan)
+
+
+def places_of(asked: Sequence[str], prompts: Sequence[str]) -> NDArray[np.intp]:
+    """Return the place of each prompt that was asked for among P prompts, -1 when it is none of them: ``[n]``."""
+    places = {prompt: number for number, prompt in enumerate(prompts)}
+    return np.array([places.get(prompt, -1) for prompt in asked], dtype=np.intp)
 
 
 def margins(fits: Floats, own: NDArray[np.intp]) -> Floats:

@@ -81,6 +81,12 @@ class Layout:
             yield [Cell(epoch, weight, p, s) for p in range(len(self.prompts)) for s in range(len(self.seeds))]
 
     @property
+    def how(self) -> str:
+        """How cells are made, for people."""
+        s = self.cells.sampling
+        return f"{s.sampler}, {s.steps} steps, guidance {s.guidance:g}, {s.width} x {s.height} px"
+
+    @property
     def count(self) -> int:
         """Number of cells."""
         return sum(len(group) for group in self.groups())
@@ -162,8 +168,7 @@ class Grid:
             from loraspec_guide.grid.report import report
 
             layout = Layout.of(run, batch_size=self.batch_size)
-            if layout.prompts:
-                _sheets(layout, best=(ranking.epoch, ranking.weight))
+            _sheets(layout, best=(ranking.epoch, ranking.weight))
             after_ranking(run.gallery, ranking, layout.folder)
             report(run.folder)
 
@@ -175,8 +180,7 @@ def _early(run: Run, layout: Layout) -> None:
     places = [(0, 0.0), *((epoch, weight) for epoch in layout.epochs if weight)]
     cells = [Cell(epoch, at, prompt, 0) for epoch, at in places for prompt in range(len(layout.prompts))]
     layout.cells.draw(run, map(first.asked, cells), phase="sample")
-    s = layout.cells.sampling
-    _contact(first, f"{s.sampler}, {s.steps} steps, guidance {s.guidance:g}, {s.width} x {s.height} px", name="progress.png")
+    _contact(first, name="progress.png")
 
 
 def _drawn(run: Run, layout: Layout) -> dict[str, float]:
@@ -185,6 +189,8 @@ def _drawn(run: Run, layout: Layout) -> dict[str, float]:
     drawn = layout.cells.draw(run, map(layout.asked, every))
     failed = {cell: drawn.failed[layout.asked(cell)] for cell in every if layout.asked(cell) in drawn.failed}
     sheets = _sheets(layout)
+    if layout.prompts:
+        _contact(layout)
     write_json(layout.folder / "index.json", _index(layout, sheets, failed))
     if failed:
         why = ", ".join(sorted(set(failed.values())))
@@ -193,13 +199,11 @@ def _drawn(run: Run, layout: Layout) -> dict[str, float]:
 
 
 def _sheets(layout: Layout, *, best: tuple[int, float] = (0, 0.0)) -> list[dict[str, Any]]:
-    """Draw a sheet for each prompt and seed, and the contact sheet; return what the index says of them.
+    """Draw a sheet for each prompt and seed; return what the index says of them.
 
     ``best`` (epoch, weight) is framed where it is shown.
     """
     made = []
-    s = layout.cells.sampling
-    how = f"{s.sampler}, {s.steps} steps, guidance {s.guidance:g}, {s.width} x {s.height} px"
     epoch, weight = best
     shown = epoch in layout.epochs and weight in layout.weights
     frame = (layout.epochs.index(epoch), 1 + layout.weights.index(weight)) if shown else None
@@ -211,15 +215,13 @@ def _sheets(layout: Layout, *, best: tuple[int, float] = (0, 0.0)) -> list[dict[
                 for epoch in layout.epochs
             ]
             name = f"sheets/prompt-{p + 1}-seed-{seed}.png"
-            sheet = Sheet(prompt, f"seed {seed} · {how}", tuple(c.label for c in columns), tuple(rows), frame)
-            save_png(layout.folder / name, draw_sheet(sheet), {"prompt": prompt, "seed": seed, **asdict(s)})
+            sheet = Sheet(prompt, f"seed {seed} · {layout.how}", tuple(c.label for c in columns), tuple(rows), frame)
+            save_png(layout.folder / name, draw_sheet(sheet), {"prompt": prompt, "seed": seed, **asdict(layout.cells.sampling)})
             made.append({"prompt": p, "seed": number, "file": name})
-    if layout.prompts:
-        _contact(layout, how)
     return made
 
 
-def _contact(layout: Layout, how: str, *, name: str = "contact.png") -> None:
+def _contact(layout: Layout, *, name: str = "contact.png") -> None:
     """Draw all prompts and seeds against the epochs, at the weight nearest to 1: where a style appears, at a glance."""
     weight = contact_weight(layout.weights)
     rows = []
@@ -229,7 +231,7 @@ def _contact(layout: Layout, how: str, *, name: str = "contact.png") -> None:
             rows.append(Row(f"prompt {p + 1}\nseed {seed}", tuple(layout.path(cell) for cell in cells)))
     labels = ("no LoRA", *(f"epoch {epoch}" for epoch in layout.epochs if weight))
     legend = "   ".join(f"{p + 1}: {prompt}" for p, prompt in enumerate(layout.prompts))
-    sheet = Sheet(f"Epochs at weight {weight_words(weight)}", f"{legend} · {how}", labels, tuple(rows))
+    sheet = Sheet(f"Epochs at weight {weight_words(weight)}", f"{legend} · {layout.how}", labels, tuple(rows))
     save_png(layout.folder / name, draw_sheet(sheet, largest=160), {"prompts": list(layout.prompts), "weight": weight})
 
 

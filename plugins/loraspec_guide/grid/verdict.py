@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from loraspec.errors import LoraspecError
 from loraspec.finished import Finished, read
-from loraspec.sweetspot.ranking import CellScore, EpochScore, Interval, Ranking
+from loraspec.sweetspot.ranking import EpochScore, Interval, Ranking
 from loraspec.usage import uses
-from loraspec_guide.grid.charts import ticks
+from loraspec_guide.grid.curves import Line, by_epoch
 from loraspec_guide.grid.folder import ANIMATION, CELL, RunData, inside, items, number, weight_words
 from loraspec_guide.grid.memory import nearest_pairs
 
@@ -23,7 +23,6 @@ SHOWN = 8  # pictures of an epoch
 TIED = 6  # epochs of a tie set whose pictures are shown
 LONGEST = 448  # px
 MOVING = 2 * 2**20  # bytes of an animation in the page
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 220, 46, 14, 12, 38
 AXES = (
     ("style", "how near to the artist's own pictures; more than theirs counts like less"),
     ("prompt", "how much of the obedience to the prompt is left"),
@@ -155,39 +154,15 @@ def _charts(ranking: Ranking) -> list[tuple[str, str, Markup]]:
     for axis, note in AXES:
         if all(axis in cell.axes for cell in cells):
             made.append((axis.capitalize(), note, [cell.axes[axis] for cell in cells]))
-    return [(title, note, Markup(band(title, cells, values, ranking.epoch))) for title, note, values in made]  # escapes what it is given
+    epochs = [cell.epoch for cell in cells]
+    drawn = [
+        (title, note, by_epoch(title, epochs, [_line(values)], bounds=(0.0, 1.0), chosen=ranking.epoch)) for title, note, values in made
+    ]
+    return [(title, note, Markup(curve)) for title, note, curve in drawn if curve]  # escapes what it is given
 
 
-def band(title: str, cells: Sequence[CellScore], values: Sequence[Interval], chosen: int) -> str:
-    """Return an SVG of values in 0..1 by epoch: the interval as a band, the value as a line, the chosen epoch marked."""
-    first, last = cells[0].epoch, cells[-1].epoch
-
-    def across(epoch: float) -> float:
-        return LEFT + (epoch - first) / max(last - first, 1) * (WIDTH - LEFT - RIGHT)
-
-    def up(value: float) -> float:
-        return HEIGHT - BOTTOM - min(max(value, 0.0), 1.0) * (HEIGHT - TOP - BOTTOM)
-
-    known = [(cell.epoch, one) for cell, one in zip(cells, values, strict=True) if math.isfinite(one.value)]
-    name = escape(f"{title} by epoch")
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}"><title>{name}</title>']
-    for y in (0.0, 0.25, 0.5, 0.75, 1.0):
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{up(y):.1f}" y2="{up(y):.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{up(y) + 4:.1f}" text-anchor="end">{y:g}</text>')
-    for x in ticks(first, last):
-        if x == int(x):
-            parts.append(f'<text class="tick" x="{across(x):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{x:g}</text>')
-    whole = [(epoch, one) for epoch, one in known if math.isfinite(one.low) and math.isfinite(one.high)]
-    if len(whole) > 1:
-        edge = [f"{across(e):.1f},{up(one.high):.1f}" for e, one in whole]
-        edge += [f"{across(e):.1f},{up(one.low):.1f}" for e, one in whole[::-1]]
-        parts.append(f'<polygon class="band" points="{" ".join(edge)}"/>')
-    if first <= chosen <= last:
-        parts.append(f'<line class="chosen" x1="{across(chosen):.1f}" x2="{across(chosen):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-    line = " ".join(f"{across(epoch):.1f},{up(one.value):.1f}" for epoch, one in known)
-    parts.append(f'<polyline class="curve" points="{line}"/>')
-    parts.append(f'<text class="unit" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 5}" text-anchor="middle">epoch</text>')
-    return "".join([*parts, "</svg>"])
+def _line(values: Sequence[Interval]) -> Line:
+    return Line("", "curve", tuple(one.value for one in values), tuple((one.low, one.high) for one in values))
 
 
 def heat(ranking: Ranking) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
+from loraspec.engine.readings import ASKED, spaced
 from loraspec.metrics import Gallery, Metric, Shown
-from loraspec.sweetspot.readouts import margins
+from loraspec.sweetspot.readouts import margins, places_of
 from loraspec_guide.metrics.model import Model, by_size
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ DOUBT = (0.45, 0.65, 0.85)  # the prompt decides where there is much
 DECOYS = 2
 READERS = (0.0, 0.3, 0.5, 0.7)  # weights of the LoRA in the model that reads
 READABLE = 0.4  # of the base's margin: what the user's own pictures have to have, or more of the LoRA has to help
-ASKED = 12  # training pictures that say whether a reader can read
 
 
 class UnetProgress(Metric):
@@ -89,22 +89,20 @@ class DiffusionMargin(Metric):
         self._prompts = list(gallery.prompts)
         self._last = gallery.run.use_epoch(gallery.epochs[-1])
         base = [one for one in gallery.pictures(0, 0.0) if one is not None]
-        own = [*gallery.heldout, *list(gallery.training)[:: max(1, len(gallery.training) // ASKED)][:ASKED]]
+        own = [*gallery.heldout, *(one for one in spaced(gallery.training, ASKED) if one is not None)]
         kept: dict[float, float] = {}
-        for self._reader in READERS:
+        for weight in READERS:
+            self._reader = weight
             ours, theirs = self._margin(base), self._margin(own)
-            kept[self._reader] = theirs / ours if ours > 0 else float("-inf")
-            if kept[self._reader] >= READABLE:
+            kept[weight] = theirs / ours if ours > 0 and np.isfinite(theirs) else 0.0
+            if kept[weight] >= READABLE:
                 break
-        else:
-            self._reader = max(kept, key=lambda weight: kept[weight])
-        told = "the base alone" if not self._reader else f"the base with the last epoch's LoRA at {self._reader:g}"
-        self.notes = (f"prompts are read by {told}, by which the user's own pictures have {kept[self._reader]:.0%} of the base's margin",)
+        self._reader = best = max(kept, key=lambda weight: kept[weight])
+        told = f"the base with the last epoch's LoRA at {best:g}" if best else "the base alone"
+        self.notes = (f"prompts are read by {told}, by which the user's own pictures have {kept[best]:.0%} of the base's margin",)
 
     def _margin(self, pictures: Sequence[Shown]) -> float:
-        places = {prompt: number for number, prompt in enumerate(self._prompts)}
-        own = np.array([places.get(shown.prompt, -1) for shown in pictures], dtype=np.intp)
-        found = margins(self.values(pictures), own)
+        found = margins(self.values(pictures), places_of([shown.prompt for shown in pictures], self._prompts))
         return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
 
     def values(self, pictures: Sequence[Shown]) -> Floats:
