@@ -1,0 +1,52 @@
+"""Tests of the reader of ``loraspec_guide.metrics.denoiser.DiffusionMargin``: who reads the prompts."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from loraspec_guide.metrics.denoiser import READABLE, READERS, DiffusionMargin
+from PIL import Image
+
+from loraspec.metrics import Shown
+
+IMAGE = Image.new("RGB", (8, 8))
+BASE, OWN = Shown(IMAGE, "drawn", 1), Shown(IMAGE, "mine", key="a")
+
+
+def prepared(margin: Any) -> DiffusionMargin:
+    """A metric after ``prepare``, whose readers find ``margin(weight, own)`` in the base's and in the user's pictures."""
+    run = SimpleNamespace(use_epoch=lambda epoch: ("state of", epoch))
+    gallery: Any = SimpleNamespace(
+        run=run, prompts=("drawn",), epochs=(1, 2), heldout=(OWN,), training=(OWN,) * 20, pictures=lambda epoch, weight: [BASE, None]
+    )
+
+    class Rigged(DiffusionMargin):
+        def _margin(self, pictures: Any) -> float:
+            return float(margin(self._reader, pictures[0] is OWN))
+
+    metric = Rigged()
+    metric.prepare(gallery)
+    return metric
+
+
+@pytest.mark.parametrize(("kept", "chosen"), [
+    ((READABLE, 1, 1, 1), 0.0), ((0.1, READABLE, 1, 1), 0.3), ((0.1, 0.39, 0.41, 2), 0.5), ((0.1, 0.2, 0.3, 0.35), 0.7),
+    ((0.1, 0.3, 0.2, 0.05), 0.3), ((math.nan, 0.2, math.nan, 0.1), 0.3), ((math.nan,) * 4, 0.0), ((-1, -1, -1, -1), 0.0),
+])  # fmt: skip
+def test_the_least_of_the_lora_that_can_read_is_taken(kept: tuple[float, ...], chosen: float) -> None:
+    """The first that reads the user's own pictures well enough, else the best; what measures nothing is no reader."""
+    by_weight = dict(zip(READERS, kept, strict=True))
+    metric = prepared(lambda weight, own: by_weight[weight] if own else 1.0)
+    assert metric._reader == chosen
+    assert metric._last == ("state of", 2)
+    [note] = metric.notes
+    assert ("the base alone" in note) == (chosen == 0)
+    assert chosen == 0 or f"LoRA at {chosen:g}" in note
+
+
+def test_a_base_that_does_not_obey_its_own_prompts_gives_no_reader() -> None:
+    """Without a margin of the base's pictures there is nothing to keep a share of: the base reads, and the gates say how badly."""
+    assert prepared(lambda weight, own: 0.5 if own else -0.1)._reader == 0.0

@@ -1,0 +1,44 @@
+"""Tests of the prompt axis in ``loraspec.sweetspot.axes``: what is asked of a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loraspec.sweetspot.axes import KEPT, LOST, Draws, axes_of
+from loraspec.sweetspot.measured import Measured, Scores
+
+KAPPA = 0.25
+
+
+def prompt_axis(margins: Any, *, progress: float | None, base: Any = (1.0, 1.0)) -> float:
+    """The prompt axis of one cell with two prompts and one seed, at a style progress (None: no style metric)."""
+    values = np.array(margins, float).reshape(1, 1, 2, 1)
+    made = [Measured("prompt", "prompt", values, np.array(base, float).reshape(2, 1), np.full(4, KAPPA), KAPPA)]
+    if progress is not None:
+        made.append(Measured("style", "style", np.full((1, 1, 2, 1), progress), np.zeros((2, 1))))
+    scores = Scores((1,), (1.0,), ("a", "b"), (1,), tuple(made), 3)
+    return float(axes_of(scores, Draws.make(2, 1, count=3, seed=0)).score["prompt"][0, 0, 0])
+
+
+@pytest.mark.parametrize(("progress", "asked"), [(0.0, 1.0), (0.5, 0.625), (1.0, KAPPA), (1.7, KAPPA), (-0.3, 1.0), (None, KAPPA)])
+def test_what_is_asked_goes_from_the_base_s_margin_to_kappa(progress: float | None, asked: float) -> None:
+    """Halfway between ``LOST`` and ``KEPT`` of what is asked a picture counts half: that finds what was asked."""
+    half = asked * (LOST + KEPT) / 2
+    assert prompt_axis([half, half], progress=progress) == pytest.approx(0.5)
+    assert prompt_axis([asked * LOST] * 2, progress=progress) == pytest.approx(0.0)
+    assert prompt_axis([asked * KEPT] * 2, progress=progress) == pytest.approx(1.0)
+
+
+def test_a_plain_prompt_does_not_pay_for_a_lost_one() -> None:
+    """One picture with ten times its margin and one with none: half of the pictures obey."""
+    assert prompt_axis([10 * KAPPA, 0.0], progress=1.0) == pytest.approx(0.5)
+
+
+def test_each_picture_is_held_to_the_base_s_of_its_own_prompt() -> None:
+    """What the base hardly obeys is asked for less, yet not for nothing; an unknown one is asked for the mean."""
+    assert prompt_axis([0.5 * KAPPA, 1.5 * KAPPA], progress=1.0, base=(0.5, 1.5)) == pytest.approx(1.0)
+    assert prompt_axis([0.0, 2.0 * KAPPA], progress=1.0, base=(0.0, 2.0)) == pytest.approx(0.5)
+    assert prompt_axis([KAPPA * KEPT, 0.0], progress=1.0, base=(np.nan, 1.0)) == pytest.approx(0.5)
