@@ -86,8 +86,7 @@ def setup(train: TrainTable, device: torch.device) -> Precision:
         EnvironmentMissing: The device cannot compute in the wanted dtype.
     """
     compute = compute_dtype(train, device)
-    if train.threads:
-        torch.set_num_threads(train.threads)
+    use_threads(train.threads)
     strict = train.deterministic and device.type != "cpu"
     if strict:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first product is computed
@@ -104,6 +103,12 @@ def setup(train: TrainTable, device: torch.device) -> Precision:
         torch.cuda.reset_peak_memory_stats(device)
     weights = torch.float32 if compute is None or device.type == "cpu" else compute
     return Precision(device=device, weights=weights, compute=compute)
+
+
+def use_threads(count: int) -> None:
+    """Let ``count`` threads of the CPU work on every operation; 0 changes nothing."""
+    if count:
+        torch.set_num_threads(count)
 
 
 def autocast(precision: Precision) -> AbstractContextManager[Any]:

@@ -20,6 +20,7 @@ def looking(run: Run) -> Iterator[None]:
     """
     modes = {module: module.training for one in (run.family.denoiser, *run.family.text_encoders.values()) for module in one.modules()}
     weights = run.adapter.state()
+    threads = torch.get_num_threads()
     run.interrupts.at_once = True
     try:
         run.check_interrupt()
@@ -28,6 +29,7 @@ def looking(run: Run) -> Iterator[None]:
         yield
     finally:
         run.interrupts.at_once = False
+        torch.set_num_threads(threads)
         run.adapter.load_state(weights)
         run.family.gradient_checkpointing(run.plan.spec.train.gradient_checkpointing)
         host = torch.device("cpu")  # as training has them: latents and embeddings are there

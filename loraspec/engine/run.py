@@ -14,6 +14,7 @@ from loraspec.cachefolder import cache_root
 from loraspec.contracts import Adapter, ModelFamily, Objective, Placement, built
 from loraspec.engine import commit
 from loraspec.engine.cache import Cache
+from loraspec.engine.device import use_threads
 from loraspec.engine.events import Events
 from loraspec.engine.folder import RunFolder
 from loraspec.engine.gallery import RunGallery
@@ -268,13 +269,9 @@ class Run:
         """Numbers of the committed epochs."""
         return [int(entry["epoch"]) for entry in self.files.index]
 
-    def epoch_path(self, epoch: int) -> Path:
-        """Return an epoch's first file, verified against the index."""
-        return self.files.epoch_file(epoch)
-
     def use_epoch(self, epoch: int) -> AdapterState:
         """Put an epoch file's weights into the adapter, and return them: what a program that loads the file works with."""
-        tensors, _ = read_tensors(self.epoch_path(epoch))
+        tensors, _ = read_tensors(self.files.epoch_file(epoch))
         state: AdapterState = self.exporters[0].read(tensors, model=self.plan.model, adapter=self.plan.adapter)
         self.adapter.load_state(state)
         return state
@@ -293,7 +290,8 @@ class Run:
         self.to_generating()
 
     def to_generating(self) -> None:
-        """Bring the generating parts to the device, in evaluation mode."""
+        """Bring the generating parts to the device, in evaluation mode; on a CPU, ``grid.threads`` work from now on."""
+        use_threads(self.plan.spec.grid.threads)
         for module in self._trained_modules():
             module.eval()
         for part in ("denoiser", "text_encoders", "vae"):

@@ -21,7 +21,7 @@ _KEYS: dict[str, str] = {
     EXTENSION: """
         train.epochs evaluators
         grid.prompts grid.epochs grid.weights grid.seeds grid.negative grid.sampler grid.steps grid.guidance grid.width grid.height
-        grid.judged_prompts grid.judged_seeds grid.fresh_seeds grid.probe grid.every
+        grid.judged_prompts grid.judged_seeds grid.fresh_seeds grid.probe grid.every grid.threads
     """,
     IDENTITY: """
         loraspec plugins run.name run.seed

@@ -194,6 +194,9 @@ class GridTable:
     every: Literal["epoch", "end"] = option(
         default="end", help="When the grid's prompts are drawn: ``end``, or after every ``epoch`` too, at weight 1.",
     )
+    threads: int = option(
+        default=0, help="CPU threads of torch that draw and measure; 0: as many as training has.", validator=validators.ge(0),
+    )
 
 
 @frozen

@@ -125,3 +125,27 @@ def test_every_key_of_the_grid_is_read_somewhere() -> None:
                      if path.name not in ("schema.py", "classes.py"))  # fmt: skip
     unread = [field.name for field in fields(GridTable) if not re.search(rf"\.{field.name}\b", code)]
     assert unread == []
+
+
+def test_the_grid_has_its_own_threads(run_spec: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing uses ``grid.threads``, between epochs too; training goes on with its own, and its bits are the same."""
+    seen: list[int] = []
+    whole = Cells.draw
+
+    def draw(self: Cells, *given: Any, **named: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return whole(self, *given, **named)
+
+    monkeypatch.setattr(Cells, "draw", draw)
+    before = torch.get_num_threads()
+    try:
+        pinned = EARLY.replace("[train]\n", "[train]\nthreads = 1\n")
+        plain = run_spec(pinned, folder="plain")
+        assert set(seen) == {1}
+        seen.clear()
+        threaded = run_spec(pinned.replace("[grid]\n", "[grid]\nthreads = 3\n"), folder="threaded")
+        assert set(seen) == {3}
+    finally:
+        torch.set_num_threads(before)
+    threaded.assert_success()
+    assert weights(plain.folder) == weights(threaded.folder) != []
