@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-SPIN = "10000"  # rounds of waiting: two free cores lose nothing, and beside busy processes the default's stand-still is gone, see docs/lock.md
+SPIN = "10000"  # rounds of waiting: two free cores lose nothing, busy ones do not stand still, see docs/lock.md
 
 
 def quiet_threads() -> None:
