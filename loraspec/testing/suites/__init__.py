@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from loraspec.testing.suites.adapters import AdapterSuite, ObjectiveSuite
 from loraspec.testing.suites.base import ComponentSuite
+from loraspec.testing.suites.metrics import MetricSuite
 from loraspec.testing.suites.models import ModelFamilySuite
 from loraspec.testing.suites.optimizers import LRSchedulerSuite, OptimizerSuite
 from loraspec.testing.suites.outputs import CallbackSuite, EvaluatorSuite, ExporterSuite, LauncherSuite, TrackerSuite
@@ -38,6 +39,7 @@ __all__ = [
     "ExporterSuite",
     "LRSchedulerSuite",
     "LauncherSuite",
+    "MetricSuite",
     "ModelFamilySuite",
     "ObjectiveSuite",
     "OptimizerSuite",
