@@ -200,22 +200,24 @@ def _values(
     gallery = run.gallery
     values = np.full((len(epochs), len(gallery.weights), len(gallery.prompts), len(seeds)), np.nan)
     pairs: list[dict[str, Any]] = []
+    blocks, size = len(gallery.weights), len(gallery.prompts) * len(seeds)
     for e, epoch in enumerate(epochs):
+        run.check_interrupt()
+        shown = [one for weight in gallery.weights for one in gallery.pictures(epoch, weight, seeds=seeds)]
+        features = reading.features(shown)  # of an epoch at once: large batches are faster
         near: list[dict[str, Any]] = []
         for w, weight in enumerate(gallery.weights):
-            run.check_interrupt()
-            shown = gallery.pictures(epoch, weight, seeds=seeds)
-            features = reading.features(shown)
-            found = reading.read(features, shown, len(seeds))
+            block = slice(w * size, (w + 1) * size)
+            found = reading.read(features[block], shown[block], len(seeds))
             values[e, w] = found.reshape(len(gallery.prompts), len(seeds))
             if isinstance(reading, OriginalityReading):
                 cells = gallery.block(epoch, weight, seeds=seeds)
                 near += [
                     {"epoch": epoch, "weight": weight, "prompt": cell.prompt, "seed": cell.seed, "key": key, "distance": float(apart),
                      "file": gallery.cells.path(cell).name}
-                    for cell, apart, key in zip(cells, *reading.nearest(features), strict=True) if apart < reading.scale
+                    for cell, apart, key in zip(cells, *reading.nearest(features[block]), strict=True) if apart < reading.scale
                 ]  # fmt: skip
-            run.progress(phase, e * len(gallery.weights) + w + 1, len(epochs) * len(gallery.weights))
+        run.progress(phase, (e + 1) * blocks, len(epochs) * blocks)
         pairs += sorted(near, key=lambda pair: float(pair["distance"]))[:PAIRS]
     return values, pairs
 

@@ -27,12 +27,12 @@ class Model:
 
     Attributes:
         run: ``loraspec.engine.run.Run`` after training.
-        batch: Pictures at once.
+        batch: Pictures at once: as many as cells are drawn.
     """
 
-    def __init__(self, run: Any, *, batch: int = 16) -> None:
+    def __init__(self, run: Any) -> None:
         self.run = run
-        self.batch = batch
+        self.batch: int = run.gallery.cells.batch_size
         self._conditions: dict[str, Mapping[str, Tensor]] = {}
 
     @property

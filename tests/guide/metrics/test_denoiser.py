@@ -18,7 +18,8 @@ BASE, OWN = Shown(IMAGE, "drawn", 1), Shown(IMAGE, "mine", key="a")
 
 def prepared(margin: Any) -> DiffusionMargin:
     """A metric after ``prepare``, whose readers find ``margin(weight, own)`` in the base's and in the user's pictures."""
-    run = SimpleNamespace(use_epoch=lambda epoch: ("state of", epoch))
+    cells = SimpleNamespace(batch_size=8)
+    run = SimpleNamespace(use_epoch=lambda epoch: ("state of", epoch), gallery=SimpleNamespace(cells=cells))
     gallery: Any = SimpleNamespace(
         run=run, prompts=("drawn",), epochs=(1, 2), heldout=(OWN,), training=(OWN,) * 20, pictures=lambda epoch, weight: [BASE, None]
     )
