@@ -6,10 +6,10 @@ PROFILES ?= twin embedded
 
 .PHONY: install demo test test-slow lint bench docs locks base truth puppets fuzz torture
 
-.venv/installed: pyproject.toml plugins/openmoji/pyproject.toml
+.venv/installed: pyproject.toml plugins/openmoji/pyproject.toml plugins/vision-metrics/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)" -e ".[dev]"
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e plugins/openmoji
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e plugins/openmoji -e plugins/vision-metrics
 	touch $@
 
 install: .venv/installed

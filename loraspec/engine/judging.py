@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from loraspec.engine import selflock
 from loraspec.engine.readings import Unreadable, mean_of, unread
 from loraspec.engine.reopen import opened
 from loraspec.engine.scales import READINGS, OriginalityReading
@@ -161,7 +162,10 @@ def _measured(run: Run, name: str, metric: Metric) -> Measured:
     values, pairs = _values(run, reading, gallery.epochs, gallery.seeds, phase=f"measure {name}")
     notes = [f"{int(lost)} of {values.size} pictures could not be measured"] if (lost := np.isnan(values).sum()) else []
     notes += metric.notes
-    facts = {"pairs": pairs} if isinstance(reading, OriginalityReading) else {}
+    facts: dict[str, Any] = {}
+    if isinstance(reading, OriginalityReading):
+        facts = {"pairs": pairs, "self_lock": (recalled := selflock.self_lock(reading))}
+        notes += selflock.told(recalled)
     base = reading.base.reshape(shape[2:])
     return Measured(name, metric.axis, values, base, reading.references, reading.scale, reading.gates(), tuple(notes), facts)
 

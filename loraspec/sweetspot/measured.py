@@ -65,7 +65,8 @@ class Measured:
         scale: See the table.
         gates: Answers of the trust gates, in the order of ``GATES``.
         notes: Sentences that the report prints beside the numbers.
-        facts: Further series of a diagnostic by name, lists of numbers one per epoch; worst pairs of ``copy-rate`` under ``pairs``.
+        facts: Further series of a diagnostic by name, lists of numbers one per epoch; of ``copy-rate`` the
+            nearest pairs under ``pairs``, and ``self_lock``: what training captions give back.
     """
 
     name: str

@@ -39,6 +39,11 @@ def diagnostics(data: RunData) -> list[dict[str, Any]]:
         score = _score(data, name)
         if score is not None:
             found.append(_shown(score, title, note, (Line(fact, "curve", _fact(score, fact)),), rest))
+    copies = _score(data, "copy-rate")
+    if copies is not None and (recalled := _recalled(copies)):
+        note = "share of up to eight training captions whose picture lies nearest to their own, and nearer than real works do to each other"
+        lines = (Line("given back", "curve", recalled),)
+        found.append(_shown(copies, "Training pictures given back when asked with their own captions", note, lines, 0.0))
     return [one for one in found if one["drawn"]]
 
 
@@ -55,6 +60,14 @@ def _fact(score: ScoreFile, name: str) -> tuple[float | None, ...]:
     if len(values) != len(score.scores.epochs):
         return (None,) * len(score.scores.epochs)
     return tuple(float(value) if number(value) and math.isfinite(value) else None for value in values)
+
+
+def _recalled(score: ScoreFile) -> tuple[float | None, ...]:
+    """Shares by epoch, None where it was not asked; nothing without a self-lock."""
+    rows = [row for row in items(score.measured.facts.get("self_lock")) if isinstance(row, Mapping)]
+    shares = {row.get("epoch"): row["recalled"] / row["asked"] for row in rows
+              if number(row.get("recalled")) and number(row.get("asked")) and row["asked"] > 0}  # fmt: skip
+    return tuple(shares.get(epoch) for epoch in score.scores.epochs) if shares else ()
 
 
 def _ratios(score: ScoreFile, name: str) -> tuple[float | None, ...]:

@@ -19,8 +19,8 @@ FUSED_DEVICES = ("cuda", "cpu", "mps", "xpu")
 
 
 def dadapt_adamw(options: DAdaptAdamWOptions) -> OptimizerFactory:
-    """D-Adapted AdamW: ``dadaptation.DAdaptAdam`` with decoupled weight decay (Defazio and Mishchenko 2023)."""
-    from dadaptation import DAdaptAdam
+    """D-Adapted AdamW: ``dadaptation.DAdaptAdam`` over flat buffers, with decoupled weight decay (Defazio and Mishchenko 2023)."""
+    from loraspec_guide.optim.dadapt import DAdaptAdam
 
     def factory(groups: Groups) -> torch.optim.Optimizer:
         made: torch.optim.Optimizer = DAdaptAdam(

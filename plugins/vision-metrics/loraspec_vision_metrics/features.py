@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from loraspec.errors import EnvironmentMissing
+from loraspec.errors import EnvironmentMissing, did_you_mean
 from loraspec.metrics import Gallery, Metric, Shown
 from loraspec_vision_metrics.pixels import batch, parts, unit
 from loraspec_vision_metrics.places import file_of
@@ -86,19 +86,17 @@ def model_of(name: str, state: Mapping[str, torch.Tensor], path: Path, *, side: 
         EnvironmentMissing: timm knows no such model, or the weights do not fit it.
     """
     import timm
-    from timm.models._helpers import remap_state_dict
 
-    if name not in timm.list_models():
-        close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "timm.list_models() names them"
-        raise EnvironmentMissing(f"timm knows no model {name!r}", hint=close)
+    if name not in (known := timm.list_models()):
+        raise EnvironmentMissing(f"timm knows no model {name!r}", hint=did_you_mean(name, known))
     try:
         made: Any = timm.create_model(name, pretrained=False, **({"dynamic_img_size": True} if side else {}))
     except TypeError:  # a convolutional model takes any size
         made = timm.create_model(name, pretrained=False)
     own = made.state_dict()
     given = dict(state)
-    if not set(own) & set(given):
-        given = remap_state_dict(given, made)
+    if not set(own) & set(given) and len(own) == len(given):
+        given = dict(zip(own, state.values(), strict=True))
     head = tuple(f"{part}." for part in _classifiers(made))
     missing = [key for key in own if key not in given and not key.startswith(head)]
     foreign = [key for key in given if key not in own and not key.startswith(head)]

@@ -47,6 +47,17 @@ def test_the_other_diagnostics_and_what_is_missing(tmp_path: Path) -> None:
     assert diagnostics(RunData(tmp_path)) == []
 
 
+def test_what_training_captions_give_back(tmp_path: Path) -> None:
+    """Shares at the epochs that were asked; rows that are none, or of nothing, are left out."""
+    rows = [{"epoch": 1, "asked": 8, "recalled": 0}, {"epoch": 3, "asked": 8, "recalled": 6}, {"epoch": 2, "asked": 0, "recalled": 0}, 5]
+    keep(tmp_path, "copy-rate", [[0.1], [0.2], [0.3]], {"self_lock": rows})
+    [shown] = diagnostics(RunData(tmp_path))
+    assert shown["rows"] == [(1, ["0.000"]), (2, [""]), (3, ["0.750"])]
+    assert "given back" in shown["title"]
+    keep(tmp_path, "copy-rate", [[0.1], [0.2]], {"pairs": []})
+    assert diagnostics(RunData(tmp_path)) == []
+
+
 def test_pairs_are_of_the_epoch_nearest_first(tmp_path: Path) -> None:
     """Only what belongs to the epoch; pictures that are not there, or lie elsewhere, are left out."""
     (tmp_path / "grid" / "thumbs").mkdir(parents=True)

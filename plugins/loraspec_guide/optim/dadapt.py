@@ -1,0 +1,131 @@
+"""D-Adapted AdamW over flat buffers: ``dadaptation.DAdaptAdam`` without a round of Python and two reads of the device for each tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dadaptation
+import torch
+from torch import Tensor
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "s")
+
+
+class _Flat:
+    """The moments of a group's tensors in one buffer each; what ``state`` holds are views of them.
+
+    Attributes:
+        exp_avg, exp_avg_sq, s: As in ``dadaptation``, ``[n]`` with n the group's numbers.
+        grad, work: For a step.
+        views: The tensors of ``state`` by name, in the order of the parameters.
+        work_views: The same of ``work``.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], state: Any) -> None:
+        count, like = sum(p.numel() for p in parameters), parameters[0]
+        buffers = {name: torch.zeros(count, dtype=like.dtype, device=like.device) for name in (*MOMENTS, "grad", "work")}
+        self.views = {name: _views(buffers[name], parameters) for name in MOMENTS}
+        self.exp_avg, self.exp_avg_sq, self.s = (buffers[name] for name in MOMENTS)
+        self.grad, self.work = buffers["grad"], buffers["work"]
+        self.work_views = _views(self.work, parameters)
+        for number, parameter in enumerate(parameters):
+            own = state[parameter]
+            own.setdefault("step", 0)
+            for name in MOMENTS:
+                if name in own:
+                    self.views[name][number].copy_(own[name])
+                own[name] = self.views[name][number]
+
+    def holds(self, parameters: Sequence[Tensor], state: Any) -> bool:
+        """Whether what ``state`` holds is still what lies here: a state that was loaded is not."""
+        views = self.views["s"]
+        return len(views) == len(parameters) and all(state[p].get("s") is view for p, view in zip(parameters, views, strict=True))
+
+
+class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
+    """The same ``d``, the same state dict, in a handful of operations for each group (Defazio and Mishchenko 2023).
+
+    Sums are taken over the whole group instead of tensor by tensor, which moves the last digits of ``d``. Where a tensor has no gradient,
+    where tensors of a group differ in device or dtype, and with coupled weight decay, the library's own step is taken.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take a step; the device is waited for once.
+
+        Raises:
+            RuntimeError: Groups have two learning rates above 0: the method knows one.
+        """
+        groups = self.param_groups
+        if not all(_flat_can(group) for group in groups):
+            return super().step(closure)
+        loss = None if closure is None else closure()
+        lead = groups[0]
+        (beta1, beta2), k, d = lead["betas"], lead["k"], lead["d"]
+        lr = max(group["lr"] for group in groups)
+        if any(group["lr"] not in (lr, 0.0) for group in groups):
+            raise RuntimeError("D-Adaptation knows one learning rate: scale a group by 'layer_scale', or stop it by 0")
+        corrected = ((1 - beta2 ** (k + 1)) ** 0.5) / (1 - beta1 ** (k + 1)) if lead["use_bias_correction"] else 1
+        dlr, root = d * lr * corrected, beta2**0.5
+        flats = [self._flat(number, group) for number, group in enumerate(groups)]
+
+        moving = [(flat, group) for flat, group in zip(flats, groups, strict=True) if group["lr"] > 0]
+        sums = [_gathered(flat, group, dlr=dlr, beta1=beta1, beta2=beta2) for flat, group in moving]
+        numerator, sk_l1 = (sum(column) for column in zip(*torch.stack(sums).tolist(), strict=True)) if sums else (0.0, 0.0)
+        if sk_l1 == 0:
+            return loss
+        weighted = root * lead["numerator_weighted"] + (1 - root) * numerator
+        if lr > 0:
+            d = max(d, min(weighted / ((1 - root) * sk_l1), d * lead["growth_rate"]))
+
+        for flat, group in zip(flats, groups, strict=True):
+            group["numerator_weighted"], group["d"] = weighted, d
+            parameters = group["params"]
+            if group["weight_decay"]:
+                torch._foreach_mul_(parameters, 1 - group["weight_decay"] * dlr)
+            torch.sqrt(flat.exp_avg_sq, out=flat.work).add_(group["eps"])
+            torch._foreach_addcdiv_(parameters, flat.views["exp_avg"], flat.work_views, value=-1)
+            for parameter in parameters:
+                self.state[parameter]["step"] += 1
+            group["k"] += 1
+        return loss
+
+    def _flat(self, number: int, group: dict[str, Any]) -> _Flat:
+        kept: dict[int, _Flat] = self.__dict__.setdefault("_flats", {})
+        if number not in kept or not kept[number].holds(group["params"], self.state):
+            kept[number] = _Flat(group["params"], self.state)
+        return kept[number]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the buffers out of a copy: they are made again."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_flats"}
+
+
+def _gathered(flat: _Flat, group: dict[str, Any], *, dlr: float, beta1: float, beta2: float) -> Tensor:
+    """Take a group's gradients into its moments; return what it adds to the numerator and to ``|s|``, ``[2]``, on the device."""
+    scale, root, grad = group["layer_scale"], beta2**0.5, flat.grad
+    torch.cat([parameter.grad.reshape(-1) for parameter in group["params"]], out=grad)
+    torch.sqrt(flat.exp_avg_sq, out=flat.work).add_(group["eps"])
+    torch.div(flat.s, flat.work, out=flat.work)
+    numerator = torch.mul(grad, flat.work, out=flat.work).sum(dtype=torch.float64)
+    flat.exp_avg.mul_(beta1).add_(grad, alpha=scale * dlr * (1 - beta1))
+    flat.exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+    flat.s.mul_(root).add_(grad, alpha=dlr * (1 - root))
+    return torch.stack([numerator * (scale * dlr), flat.s.abs().sum(dtype=torch.float64) * scale])
+
+
+def _flat_can(group: dict[str, Any]) -> bool:
+    """Whether a group's tensors fit one buffer, with a gradient each, and nothing asks for the library's own step."""
+    first = group["params"][0] if group["params"] else None
+    if first is None or group["fsdp_in_use"] or group["log_every"] or (group["weight_decay"] and not group["decouple"]):
+        return False
+    return all(
+        p.grad is not None and not p.grad.is_sparse and p.grad.dtype == p.dtype == first.dtype and p.device == first.device
+        for p in group["params"]
+    )
+
+
+def _views(buffer: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    sizes = [parameter.numel() for parameter in parameters]
+    return [part.view(parameter.shape) for part, parameter in zip(buffer.split(sizes), parameters, strict=True)]
