@@ -44,7 +44,7 @@ def gather(plan: Plan) -> DataPlan:
         EnvironmentMissing: A source's data is not there; every missing one is told.
         SpecError: Every bad image, missing caption and too small image.
     """
-    found, problems = _scan(plan)
+    found, problems = scanned(plan)
     placed: list[PlacedSample] = []
     for source, sample in found:
         long, short = max(sample.width, sample.height), min(sample.width, sample.height)
@@ -108,8 +108,12 @@ def growth(item: PlacedSample) -> float:
     return max(item.placement.resize) / max(item.placement.original)
 
 
-def _scan(plan: Plan) -> tuple[list[tuple[int, Sample]], list[Problem]]:
-    """Return (source, sample) pairs with their final keys, and the sources' problems."""
+def scanned(plan: Plan) -> tuple[list[tuple[int, Sample]], list[Problem]]:
+    """Return (source, sample) pairs with their final keys, and the sources' problems.
+
+    Raises:
+        EnvironmentMissing: A source's data is not there; every missing one is told.
+    """
     found: list[tuple[int, Sample]] = []
     problems: list[Problem] = []
     missing: list[EnvironmentMissing] = []

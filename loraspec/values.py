@@ -1,7 +1,6 @@
-"""The values that stages exchange, for plans (no torch) and for runs.
+"""The values that stages exchange, for plans (no torch) and for runs; imports no torch, numpy or PIL.
 
 Letters: B batch, C latent channels, H W pixels, h w latents, T tokens, D embedding width.
-Nothing here imports torch, numpy or PIL when it is imported.
 """
 
 from __future__ import annotations
@@ -57,10 +56,9 @@ class Sample:
     """One image of the data set, before any transform.
 
     Attributes:
-        key: Unique and stable name: the path relative to its source's root with ``/``, prefixed by the source's number
-            when a spec has several.
+        key: Unique and stable: the path relative to its source's root with ``/``, after the source's number when there are several.
         width, height: px, after EXIF orientation.
-        caption: The caption as found, or None.
+        caption, caption_path: The caption as found, or None; the text file that holds nothing else, where there is one.
         rights: ``own``, ``licensed`` or ``public-domain``; "" when not declared.
         credits: Who is to be named.
         read: Returns the encoded image's bytes (what is hashed).
@@ -73,6 +71,7 @@ class Sample:
     rights: str
     credits: str
     read: Callable[[], bytes]
+    caption_path: Path | None = None
 
 
 @frozen
@@ -110,7 +109,7 @@ class ModelFacts:
         step, native_resolution: Sides of a training image are multiples of the first; the base was trained at the second. px.
         latent_channels, latent_scale: C, and H / h.
         text_widths, pooled_width: Embedding width of each text encoder, and of the pooled embedding (0 without one).
-        max_tokens: Tokens of a prompt, without start and end.
+        max_tokens, counter: Tokens of a prompt without start and end; what makes a counter of them, None without a vocabulary.
         targets: Every module of the published target set, in module order, text encoders included.
         prediction: ``epsilon`` or ``v_prediction``.
         base: What the header of a weight file may say of the base (repo id or file name; never a path of the machine).
@@ -133,6 +132,7 @@ class ModelFacts:
     default_size: tuple[int, int]
     unet_config: Mapping[str, Any] = field(factory=dict)
     files: Callable[[], Mapping[str, Path]] = field(default=dict, eq=False, repr=False)
+    counter: Callable[[], Callable[[str], int] | None] = field(default=lambda: None, eq=False, repr=False)
 
 
 @frozen

@@ -32,7 +32,7 @@ LAYERS = [
     {"gridplan"},
     {"scan", "pixels"},
     {"plan"},
-    {"changes", "explain", "forecast", "summary"},
+    {"captionlint", "changes", "explain", "forecast", "summary"},
     {"lock"},
     {"locking"},
     {"finished"},

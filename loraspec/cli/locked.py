@@ -17,12 +17,15 @@ from loraspec.locking.files import check_for_spec, lock_path, read_lock
 if TYPE_CHECKING:
     from loraspec.plan import Plan
 
+BASE = ("model.files", "run.base")  # fields that hold what the base model is made of
+
 
 def hold_to_lock(plan: Plan, spec: Path, *, allow_drift: bool) -> dict[str, Any]:
     """Compare a plan, here and now, with the lock beside its spec; return what ``run.json`` keeps of it.
 
     Raises:
-        LockError: There is no lock, it cannot be used, or something drifted and that is not allowed; every field is listed.
+        LockError: There is no lock, it cannot be used, or something drifted and that is not allowed; every field is listed. A base
+            that drifted has a code of its own: nothing else that differs matters beside it.
     """
     path = lock_path(spec, plan.profiles)
     if not path.exists():
@@ -51,7 +54,9 @@ def refuse_drift(
         listed = differences_table(found, headings=("locked", "here"))
         said = f"{plural(len(found), 'field')} drifted from {path}; {level} is the best that can be reached"
         if not allow_drift:
-            hint = "put it back, make the lock anew (loraspec lock), or go on with --allow-drift: it is then recorded"
-            raise LockError(f"{said}\n{listed}\n    hint: {hint}").coded("E-LOCK-DRIFT")
+            base = any(item.path.startswith(BASE) and item.field.kind == "inputs" for item in found)
+            put = "get the base that was locked again" if base else "put it back"
+            hint = f"{put}, make the lock anew (loraspec lock), or go on with --allow-drift: it is then recorded"
+            raise LockError(f"{said}\n{listed}\n    hint: {hint}").coded("E-MODEL-DRIFT" if base else "E-LOCK-DRIFT")
         click.echo(f"warning: {said}\n{listed}", err=True)
     return found, now

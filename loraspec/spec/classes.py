@@ -16,6 +16,7 @@ _KEYS: dict[str, str] = {
     COMFORT: """
         run.output requires launcher trackers
         data.expect.images data.expect.min_side captions.first_prefix captions.max_tokens
+        captions.lint.ignore captions.lint.min_descriptors captions.lint.near captions.lint.fused
         train.log_every train.checkpoint_every train.workers
     """,
     EXTENSION: """

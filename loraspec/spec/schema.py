@@ -111,6 +111,25 @@ class DataTable:
 
 
 @frozen
+class Lint:
+    """``captions.lint``"""
+
+    ignore: tuple[str, ...] = option(
+        default=(), help="Codes of `loraspec captions lint` that are not told, such as C104.",
+        validator=validators.deep_iterable(validators.matches_re(r"C\d{3}")),
+    )
+    min_descriptors: int = option(default=5, help="Captions with fewer descriptors are remarked (C101).", validator=positive())
+    near: float = option(
+        default=0.92, help="Share of words in common from which two captions are remarked as alike (C112).",
+        validator=[validators.gt(0), validators.le(1)],
+    )
+    fused: float = option(
+        default=0.85, help="Share of captions from which a descriptor that all have is remarked (C117).",
+        validator=[validators.gt(0), validators.le(1)],
+    )
+
+
+@frozen
 class CaptionsTable:
     """``[captions]``"""
 
@@ -121,6 +140,7 @@ class CaptionsTable:
         default=75, help="Longest caption that is trained without a warning, start and end not counted.",
         unit="tokens", validator=positive(),
     )
+    lint: Lint = option(factory=Lint, help="What `loraspec captions lint` remarks.")
     captioner: Choice | None = option(default=None, help="Drafts captions for images that have none.")
     transforms: tuple[Choice, ...] = option(default=(), help="Caption transforms, in order, drawn anew for every visit.")
 

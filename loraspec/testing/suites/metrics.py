@@ -10,7 +10,6 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 import pytest
 
-from loraspec.engine.reopen import opened
 from loraspec.metrics import Metric, Shown
 from loraspec.stages import STAGE
 from loraspec.sweetspot.measured import Axis
@@ -45,6 +44,8 @@ class MetricSuite(EvaluatorSuite):
     @pytest.fixture
     def run(self, outcome: RunOutcome) -> Iterator[Any]:
         """The run, opened again for judging."""
+        from loraspec.engine.reopen import opened
+
         with opened(outcome.folder) as run:
             yield run
 

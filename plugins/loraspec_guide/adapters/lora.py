@@ -1,4 +1,4 @@
-"""LoRA through PEFT: float32 weights on exactly the modules that the facts list."""
+"""LoRA through PEFT, computed in a fused form: float32 weights on exactly the modules that the facts list."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from loraspec.errors import RunError
 from loraspec.randomness import Rng
 from loraspec.values import AdapterState, Target
 from loraspec_guide.adapters.dropout import Clock, KeyedDropout
+from loraspec_guide.adapters.fused import fuse
 from loraspec_guide.adapters.registry import chosen_targets
 from loraspec_guide.models.architecture import ATTENTION_LEAVES
 
@@ -97,6 +98,7 @@ class Lora:
         up.weight = nn.Parameter(torch.zeros(tuple(up.weight.shape), dtype=torch.float32, device=base.device))
         if self.options.dropout:
             layer.lora_dropout[NAME] = KeyedDropout(self.options.dropout, module, rng, self._clock)
+        fuse(layer)
 
     @hookimpl
     def loraspec_before_step(self, step: int) -> None:

@@ -127,7 +127,9 @@ class _Scan:
         if _NAMES.get(path.suffix.lower(), facts.kind) != facts.kind:
             self.remarks.add("W-IMG-EXT", key, facts.kind)
         reader = _Reader(path, key, hashlib.sha256(data).hexdigest())
-        return Sample(key, facts.width, facts.height, caption, options.rights, options.credits, reader)
+        own = named.caption_of(key)
+        text = self.root / own if isinstance(own, str) else None
+        return Sample(key, facts.width, facts.height, caption, options.rights, options.credits, reader, text)
 
     def _caption(self, key: str, named: _Names) -> str | None:
         """Return an image's caption, None without one; "-" when it is wrong, so that it is not told as missing too."""

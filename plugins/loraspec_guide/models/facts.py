@@ -12,6 +12,7 @@ from loraspec_guide.models.architecture import clip_targets, unet_targets, wrong
 from loraspec_guide.models.files import files_of
 from loraspec_guide.models.places import Place, architecture, find, tensor_names
 from loraspec_guide.models.standard import Architecture
+from loraspec_guide.models.tokens import counter
 
 if TYPE_CHECKING:
     from loraspec_guide.models.registry import ModelOptions
@@ -74,4 +75,4 @@ def model_facts(options: ModelOptions, *, context: Context, family: str) -> Mode
         for file in sorted(file for part in ("unet", *base.text, "vae") for file in (place.path / part).glob("*.safetensors")):
             tensor_names(file)  # a file that was cut short is told before anything heavy is imported
     facts = facts_of(base, public=place.public, prediction=prediction_of(place, base, options.prediction))
-    return evolve(facts, files=files_of(options, context))
+    return evolve(facts, files=files_of(options, context), counter=counter(options, context, place, base, family))

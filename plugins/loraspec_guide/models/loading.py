@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from attrs import evolve, frozen
 from torch import nn
 
-from loraspec.errors import EnvironmentMissing, Problem, SpecError
+from loraspec.errors import Problem, SpecError
 from loraspec.values import Context
 from loraspec_guide.models import weights
 from loraspec_guide.models.architecture import unet_targets, wrong_model
-from loraspec_guide.models.configs import read_json, refuse_code
+from loraspec_guide.models.configs import refuse_code
 from loraspec_guide.models.facts import prediction_of
 from loraspec_guide.models.hub import download
 from loraspec_guide.models.places import VAE_KEYS, Place, architecture, find, part_config, tensor_names
 from loraspec_guide.models.standard import Architecture
+from loraspec_guide.models.tokens import tokenizers
 
 if TYPE_CHECKING:
     from loraspec_guide.models.registry import ModelOptions
-
-TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
-VOCABULARY = {"sdxl": "stabilityai/stable-diffusion-xl-base-1.0", "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5"}
 
 
 @frozen(eq=False)
@@ -60,7 +57,7 @@ def load(options: ModelOptions, context: Context, *, family: str, weights: torch
     for part, config in {"unet": base.unet, **base.text}.items():
         modules[part], digests[part] = _fill(part, config, place, options, family, weights)
     modules["vae"], digests["vae"] = _vae(options, context, place, base, family)
-    return Loaded(base, modules, digests, _tokenizers(options, context, place, base, family))
+    return Loaded(base, modules, digests, tokenizers(options, context, place, base, family))
 
 
 def _as_planned(base: Architecture, assumed: Architecture, prediction: str, found: str) -> None:
@@ -102,37 +99,3 @@ def _vae(options: ModelOptions, context: Context, place: Place, base: Architectu
             message = f"its {key} is {config.get(key)!r}; the base needs {base.vae.get(key)!r}"
             raise SpecError([Problem("model.vae", message, code="E-MODEL-KIND")])
     return weights.fill("vae", config, weights.from_folder(folder, part, None), dtype=dtype)
-
-
-def _tokenizers(options: ModelOptions, context: Context, place: Place, base: Architecture, family: str) -> tuple[Any, ...]:
-    if options.tokenizer is not None:
-        folder = context.path(options.tokenizer)
-        if not folder.is_dir():
-            raise EnvironmentMissing(f"model.tokenizer: no folder is at {options.tokenizer!r}").coded("E-MODEL-PATH")
-        refuse_code(folder)
-    elif place.kind == "folder" and place.path is not None:
-        folder = place.path
-    else:
-        try:
-            folder = download(VOCABULARY[family], "main", variant=None, parts=("tokenizer", "tokenizer_2"))
-        except EnvironmentMissing:
-            raise EnvironmentMissing(
-                f"{place.text!r} is a single file: it holds no vocabulary for its text encoders, and none is in the local cache",
-                hint=f"with a network: hf download {VOCABULARY[family]} --include 'tokenizer*/*'; "
-                "or set model.tokenizer to a folder that has it",
-            ) from None
-    return tuple(_tokenizer(folder, TOKENIZERS[part], base.max_length) for part in base.text)
-
-
-def _tokenizer(folder: Path, name: str, length: int) -> Any:
-    from transformers import CLIPTokenizer
-
-    inside = next((one for one in (folder / name, folder) if (one / "vocab.json").is_file() or (one / "tokenizer.json").is_file()), None)
-    if inside is None:
-        raise EnvironmentMissing(f"{folder.name!r} has no vocabulary: neither {name}/vocab.json nor vocab.json is there")
-    extra: dict[str, Any] = {}
-    if inside == folder and name == "tokenizer_2" and "!" in read_json(folder / "vocab.json"):
-        extra["pad_token"] = "!"  # SDXL pads its second encoder with token 0
-    made = CLIPTokenizer.from_pretrained(str(inside), local_files_only=True, **extra)
-    made.model_max_length = min(int(made.model_max_length), length)
-    return made

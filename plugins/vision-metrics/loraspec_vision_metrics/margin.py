@@ -41,7 +41,7 @@ class ClipMargin(Metric):
         run = gallery.run
         folder = folder_of(self.options.weights, revision=self.options.revision, context=run.plan.context)
         self._device = run.precision.device
-        self._model: Any = AutoModel.from_pretrained(folder, use_safetensors=True, trust_remote_code=False).to(self._device).eval()
+        self._model: Any = AutoModel.from_pretrained(folder, use_safetensors=True).to(self._device).eval()
         self._pictures = AutoImageProcessor.from_pretrained(folder)
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
         self._length = int(self._model.config.text_config.max_position_embeddings)

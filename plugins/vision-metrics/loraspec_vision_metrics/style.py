@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -67,24 +66,20 @@ class Csd(Metric):
 
 
 def read(path: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a .safetensors file, or of a torch file that holds nothing but data.
+    """Return the tensors of a .safetensors file; nothing else is read, for other files may hold programs.
 
     Raises:
-        EnvironmentMissing: It is neither.
+        EnvironmentMissing: It is none.
     """
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
-        return load_file(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        hint = "it holds more than tensors; convert it to .safetensors once, in an environment that you trust (see the README)"
-        raise EnvironmentMissing(f"{path.name}: {type(error).__name__}", hint=hint) from None
-    for wrapping in ("model_state_dict", "state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(wrapping), dict):
-            found = found[wrapping]
-    return {name.removeprefix("module."): tensor for name, tensor in found.items() if isinstance(tensor, torch.Tensor)}
+        found = load_file(path)
+    except SafetensorError as error:
+        hint = "convert it once, in an environment that you trust, as the README of loraspec-vision-metrics shows"
+        raise EnvironmentMissing(f"{path.name} is no .safetensors file: {error}", hint=hint) from None
+    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
 
 
 def _split(state: dict[str, torch.Tensor], path: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -72,9 +74,9 @@ class TestCsd(MetricSuite):
     use = "csd"
 
     def prepare(self, folder: Path) -> dict[str, Any]:
-        """A torch file, as the authors publish it."""
+        """A file with the names of the authors."""
         pytest.importorskip("open_clip", exc_type=ImportError)
-        return {"architecture": csd_file(folder / "csd.pth"), "weights": "csd.pth"}
+        return {"architecture": csd_file(folder / "csd.safetensors"), "weights": "csd.safetensors"}
 
 
 class TestDinoVariety(MetricSuite):
@@ -120,14 +122,14 @@ def test_a_picture_fits_the_prompt_that_names_it(tmp_path: Path) -> None:
 
 
 def test_descriptors_equal_the_tower_s_own(tmp_path: Path) -> None:
-    """Torch file and .safetensors give the same, and it is what open_clip's tower gives through its projection."""
+    """With and without the prefix of a wrapped module, and it is what open_clip's tower gives through its projection."""
     open_clip = pytest.importorskip("open_clip", exc_type=ImportError)
     from loraspec_vision_metrics.pixels import CLIP, batch
     from loraspec_vision_metrics.style import Csd, read
 
     found = []
-    for name in ("csd.pth", "csd.safetensors"):
-        architecture = csd_file(tmp_path / name)
+    for name, prefix in (("wrapped.safetensors", "module."), ("csd.safetensors", "")):
+        architecture = csd_file(tmp_path / name, prefix=prefix)
         metric = Csd(CsdOptions(weights=name, architecture=architecture))
         metric.prepare(gallery(tmp_path))
         found.append(metric.values(pictures()))
@@ -144,7 +146,7 @@ def test_descriptors_equal_the_tower_s_own(tmp_path: Path) -> None:
 
 
 def test_foreign_weights_are_refused(tmp_path: Path) -> None:
-    """Each with what it lacks: no descriptor, no TorchScript, another model, another file than was pinned, more than tensors."""
+    """Each with what it lacks: no descriptor, no TorchScript, another model, another file than was pinned, a torch file."""
     from loraspec_vision_metrics.copies import Sscd
     from loraspec_vision_metrics.style import read
 
@@ -155,8 +157,8 @@ def test_foreign_weights_are_refused(tmp_path: Path) -> None:
         Sscd(SscdOptions(weights="junk.pt", sha256="0" * 64)).prepare(gallery(tmp_path))
     with pytest.raises(EnvironmentMissing, match="no such file"):
         Sscd(SscdOptions(weights="gone.pt")).prepare(gallery(tmp_path))
-    torch.save({"model_state_dict": {}, "code": SimpleNamespace(anything=1)}, tmp_path / "more.pth")
-    with pytest.raises(EnvironmentMissing, match=r"(?s)more\.pth.*convert it"):
+    torch.save({"model_state_dict": {}}, tmp_path / "more.pth")
+    with pytest.raises(EnvironmentMissing, match=r"(?s)more\.pth is no \.safetensors.*convert it"):
         read(tmp_path / "more.pth")
 
 
@@ -208,9 +210,11 @@ def test_real_weights_tell_a_style(tmp_path: Path) -> None:
 
     from loraspec.sweetspot.readouts import Style
 
-    options = TimmOptions(weights=weights, model="tf_efficientnet_lite0", side=128)
+    convert = "import sys; from torch import load; from safetensors.torch import save_file; save_file(dict(load(sys.argv[1])), sys.argv[2])"
+    subprocess.run([sys.executable, "-c", convert, weights, str(tmp_path / "lite0.safetensors")], check=True)
+    options = TimmOptions(weights="lite0.safetensors", model="tf_efficientnet_lite0", side=128)
     metric = TimmStyle(options)
-    metric.prepare(gallery(Path("/")))
+    metric.prepare(gallery(tmp_path))
     sets = {style: metric.values([Shown(Image.fromarray(one), "") for one in true_set(held_out(24, seed=n), style)])
             for n, style in enumerate(("stained-glass", "lithograph", "engraving"))}  # fmt: skip
     axis = Style.fit(sets["stained-glass"], sets["lithograph"][:16], sets["lithograph"][16:])
@@ -220,5 +224,5 @@ def test_real_weights_tell_a_style(tmp_path: Path) -> None:
     assert abs(axis.progress(other).mean()) < 0.3
 
     variety = TimmVariety(options)
-    variety.prepare(gallery(Path("/")))
+    variety.prepare(gallery(tmp_path))
     assert np.allclose(np.linalg.norm(variety.values(pictures()), axis=1), 1)

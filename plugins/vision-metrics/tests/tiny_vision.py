@@ -57,9 +57,10 @@ def _tokenizer(folder: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=made, **special).save_pretrained(folder)
 
 
-def csd_file(path: Path) -> str:
-    """Write a style descriptor and return its architecture's name, which open_clip knows from then on."""
+def csd_file(path: Path, *, prefix: str = "module.") -> str:
+    """Write a style descriptor, as its authors name its parts, and return its architecture's name, which open_clip knows from then on."""
     import open_clip
+    from safetensors.torch import save_file
 
     name = "ViT-tiny-test"
     vision = {"image_size": 32, "layers": 2, "width": 32, "patch_size": 8, "head_width": 16}
@@ -69,14 +70,9 @@ def csd_file(path: Path) -> str:
     tower = _drawn(open_clip.create_model(name, pretrained=None).visual, 4)
     head = tower.proj.detach().clone()
     tower.proj = None
-    state = {f"module.backbone.{key}": tensor for key, tensor in tower.state_dict().items()}
-    state |= {"module.last_layer_style": head, "module.last_layer_content": head.clone()}
-    if path.suffix == ".safetensors":
-        from safetensors.torch import save_file
-
-        save_file({key.removeprefix("module."): tensor.contiguous() for key, tensor in state.items()}, path)
-    else:
-        torch.save({"model_state_dict": state, "epoch": 3}, path)
+    state = {f"{prefix}backbone.{key}": tensor for key, tensor in tower.state_dict().items()}
+    state |= {f"{prefix}last_layer_style": head, f"{prefix}last_layer_content": head.clone()}
+    save_file({key: tensor.contiguous() for key, tensor in state.items()}, path)
     return name
 
 
