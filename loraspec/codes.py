@@ -29,6 +29,7 @@ E-DATA-HELDOUT | As many images are held out as there are. | Lower `grid.heldout
 E-DATA-NAME | A file name holds characters that cannot be printed. | Rename the file.
 E-DATA-READ | A data source is no folder, or cannot be read. | Name a folder that you may read.
 E-DATA-SIZE | A data source has more than 100,000 files. | Name the folder that holds the images alone.
+E-DATA-TABLE | A table of captions is missing, doubled or odd, or names images that are not there. | Mend the row that is named.
 E-IMG-ALPHA | An image has transparency: what would show is not known. | Flatten it on the background that you want learnt.
 E-IMG-ANIMATED | An image has several frames. | Keep the frame that you mean.
 E-IMG-ASPECT | An image is more than ten times as long as wide. | Cut out the part that you mean.

@@ -37,9 +37,8 @@ def mended(caption: Caption, setting: Setting) -> str | None:
 
 
 def _apart(part: str, tag: str) -> list[str]:
-    """Return a descriptor without the style tag in it, and the tag."""
+    """Return what stands before the style tag in a descriptor, the tag, and what stands behind it."""
     found = re.search(rf"(?<!\w){re.escape(tag)}(?!\w)", part, re.IGNORECASE)
     if found is None or same(part) == same(tag):
         return [part]
-    rest = [side.strip() for side in (part[: found.start()], part[found.end() :])]
-    return [*filter(None, rest), tag]
+    return [side for side in (part[: found.start()].strip(), tag, part[found.end() :].strip()) if side]

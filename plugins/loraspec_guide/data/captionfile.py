@@ -40,9 +40,14 @@ def read_caption(key: str, path: Path) -> Caption | Problem:
         return Problem(key, f"its caption {path.name} {error}", "a caption is a line of text", code="E-CAP-SIZE")
     except OSError as error:
         return Problem(key, f"its caption {path.name} cannot be read: {error.strerror or error}", code="E-CAP-READ")
+    return caption_of(key, text, mark=mark, name=path.name)
+
+
+def caption_of(key: str, text: str, *, mark: bool = False, name: str = "") -> Caption | Problem:
+    """Return the caption of image ``key`` from its text; ``mark``: its file, of this name, began with a byte order mark."""
     control = sorted({code_point(sign) for sign in text if unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\t\n\r\x85"})
     if control:
-        message = f"its caption {path.name} holds control characters: {', '.join(control[:8])}"
+        message = f"its caption{f' {name}' if name else ''} holds control characters: {', '.join(control[:8])}"
         return Problem(key, message, "take them out", code="E-CAP-CONTROL")
     composed = unicodedata.normalize("NFC", text)
     hidden = ", ".join(sorted(set(map(code_point, _invisible(composed)))))

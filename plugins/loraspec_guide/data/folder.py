@@ -15,11 +15,12 @@ from loraspec.images import ImageError, ImageFacts, check
 from loraspec.textfile import TooLargeError, read_plain
 from loraspec.values import Context, Sample, Scan
 from loraspec_guide.data.captionfile import Caption, read_caption
+from loraspec_guide.data.registry import FolderOptions
 from loraspec_guide.data.remarks import SHOWN, Remarks
 from loraspec_guide.data.walk import Walk, clashes, stem
 
 if TYPE_CHECKING:
-    from loraspec_guide.data.registry import FolderOptions
+    from loraspec_guide.data.registry import ImageOptions
 
 MAX_IMAGE = 256 * 1024 * 1024  # bytes
 _NAMES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -45,7 +46,10 @@ class Folder:
         root = context.path(self.options.path)
         if not root.is_dir():
             raise self._missing(root)
-        return _Scan(root, self.options).made()
+        return FolderScan(root, self.options).made()
+
+    def _words(self) -> str:
+        return f"{self.options.caption_extension} captions"
 
     def _missing(self, root: Path) -> EnvironmentMissing:
         """Say which folder is not there, and where its images come from."""
@@ -55,7 +59,7 @@ class Folder:
             return EnvironmentMissing(f"{named} is an archive, which is never unpacked", hint=hint).coded("E-DATA-ARCHIVE")
         if root.exists():
             return EnvironmentMissing(f"{named} is no folder", hint="path names a folder with images").coded("E-DATA-READ")
-        hints = [self.options.get or f"put the images and their {self.options.caption_extension} captions there"]
+        hints = [self.options.get or f"put the images and their {self._words()} there"]
         beside = [entry.name for entry in sorted(root.parent.iterdir()) if entry.is_dir()] if root.parent.is_dir() else []
         near = closest(root.name, beside)
         if near is not None:
@@ -89,30 +93,34 @@ def _read(path: Path) -> bytes:
 
 
 @frozen(eq=False)
-class _Scan:
+class FolderScan:
     """One look at a folder."""
 
     root: Path
-    options: FolderOptions
+    options: ImageOptions
     problems: list[Problem] = field(factory=list)
     remarks: Remarks = field(factory=Remarks)
 
     def made(self) -> Scan:
         """Return what the folder holds."""
         endings = tuple(extension.lower() for extension in self.options.extensions)
-        walk = Walk(self.root, self.options.recursive, (*endings, self.options.caption_extension.lower()))
+        walk = Walk(self.root, self.options.recursive, (*endings, *map(str.lower, self._captions())))
         files = walk.files()
         images = [key for key in files if key.lower().endswith(endings)]
         self.problems.extend([*walk.problems, *clashes(images)])
-        named = _Names(files, frozenset(problem.path for problem in walk.problems), self.options.caption_extension)
+        named = Names(files, frozenset(problem.path for problem in walk.problems), "".join(self._captions()))
         samples = [sample for key in images if (sample := self._sample(key, named)) is not None]
         self._others(files, images, named)
         if not images and not self.problems:
             self._nothing(files, walk.ignored)
         return Scan(tuple(samples), (*self.problems, *self.remarks.problems()))
 
-    def _sample(self, key: str, named: _Names) -> Sample | None:
-        caption = self._caption(key, named)
+    def _captions(self) -> tuple[str, ...]:
+        """Return the ending of files that hold captions, if there are such files."""
+        return (self.options.caption_extension,) if isinstance(self.options, FolderOptions) else ()
+
+    def _sample(self, key: str, named: Names) -> Sample | None:
+        caption, written = self._caption(key, named)
         options, path = self.options, self.root / key
         try:
             data = _read(path)
@@ -127,27 +135,25 @@ class _Scan:
         if _NAMES.get(path.suffix.lower(), facts.kind) != facts.kind:
             self.remarks.add("W-IMG-EXT", key, facts.kind)
         reader = _Reader(path, key, hashlib.sha256(data).hexdigest())
-        own = named.caption_of(key)
-        text = self.root / own if isinstance(own, str) else None
-        return Sample(key, facts.width, facts.height, caption, options.rights, options.credits, reader, text)
+        return Sample(key, facts.width, facts.height, caption, options.rights, options.credits, reader, written)
 
-    def _caption(self, key: str, named: _Names) -> str | None:
-        """Return an image's caption, None without one; "-" when it is wrong, so that it is not told as missing too."""
+    def _caption(self, key: str, named: Names) -> tuple[str | None, Path | None]:
+        """Return an image's caption and its file, None without one; "-" when it is wrong, so that it is not told as missing too."""
         found = named.caption_of(key)
         if found is None:
-            return "-" if stem(key) + self.options.caption_extension in named.refused else None
+            return ("-" if stem(key) + named.ending in named.refused else None), None
         if isinstance(found, Problem):
             self.problems.append(found)
-            return "-"
+            return "-", None
         caption = read_caption(key, self.root / found)
         if not isinstance(caption, Caption):
             self.problems.append(caption)
-            return "-"
+            return "-", None
         for code, detail in caption.remarks:
             self.remarks.add(code, key, detail)
-        return caption.text
+        return caption.text, self.root / found
 
-    def _others(self, files: list[str], images: list[str], named: _Names) -> None:
+    def _others(self, files: list[str], images: list[str], named: Names) -> None:
         """Note duplicates, grey images among coloured ones, captions without an image, and images of other kinds."""
         for key, first in named.duplicates():
             self.remarks.add("W-DATA-DUP", key, f"as {first}")
@@ -175,7 +181,7 @@ def _why(error: Exception) -> str:
 
 
 @frozen(eq=False)
-class _Names:
+class Names:
     """The files of a folder by name: which caption is whose; and the images by what they show."""
 
     files: list[str]
@@ -187,7 +193,8 @@ class _Names:
 
     @_folded.default
     def _by_folded_name(self) -> dict[str, str]:
-        return {key.casefold(): key for key in reversed(self.files) if key.casefold().endswith(self.ending.casefold())}
+        ending = self.ending.casefold()
+        return {key.casefold(): key for key in reversed(self.files) if ending and key.casefold().endswith(ending)}
 
     @_all.default
     def _every_name(self) -> frozenset[str]:
@@ -205,7 +212,7 @@ class _Names:
     def orphans(self, stems: set[str]) -> Iterator[str]:
         """Yield captions that belong to no image, whatever their case."""
         folded = {one.casefold() for one in stems}
-        for key in self.files:
+        for key in self.files if self.ending else ():
             if key.endswith(self.ending) and key.removesuffix(self.ending).casefold() not in folded:
                 yield key
 
