@@ -12,6 +12,7 @@ from loraspec.cli.targets import Target, differences_table, target
 from loraspec.errors import EXIT_DONE, LockError, SpecError
 from loraspec.locking.compare import Difference, differences
 from loraspec.locking.files import lock_path, read_lock, write_lock
+from loraspec.spec.classes import WEIGHTLESS
 
 if TYPE_CHECKING:
     from loraspec.locking.outcome import Outcome
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Where to write; by default NAME[.PROFILE].lock beside the spec.")
 @click.option("--expect", metavar="RUN", type=click.Path(path_type=Path), help="Take what is expected from this finished run.")
 @click.option("--band", metavar="RUN", multiple=True, type=click.Path(path_type=Path),
-              help="A finished run with another seed, for the band of metrics; repeatable, five make a band.")
+              help="A finished run with another seed, for the band of metrics; repeatable, five make a band. It need not be judged.")
 @click.option("--runs", type=click.IntRange(1, 100),
               help="Carry the run out, and others with the next seeds, and take --expect and --band from them.")
 def command(
@@ -54,7 +55,7 @@ def command(
         assert run.lock is not None
         lock = {**run.lock, "spec": lock["spec"]}  # bits belong to where they were made
         given = outcome_of(expect)
-        lock["expected"] = given.expected(_band([given, *(outcome_of(_of_this_recipe(one, lock, seed=True).path) for one in band)]))
+        lock["expected"] = given.expected(_band([given, *(_with_other_seed(one, lock) for one in band)]))
     elif band:
         raise SpecError("--band needs --expect: the run that the band is around")
     elif before is not None and "expected" in before:
@@ -92,8 +93,32 @@ def _readable(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def _with_other_seed(path: Path, lock: dict[str, Any]) -> Outcome:
+    """Return what a run with another seed gave; one that was judged otherwise, or not at all, says nothing of what judges measured."""
+    from attrs import evolve
+
+    from loraspec.locking.outcome import outcome_of
+
+    run = _of_this_recipe(path, lock, seed=True)
+    outcome = outcome_of(run.path)
+    if not any(_weightless(item.path) for item in _decisive(differences(run.lock or {}, lock))):
+        return outcome
+    return evolve(outcome, metrics={name: value for name, value in outcome.metrics.items() if "." not in name})
+
+
+def _weightless(path: str) -> bool:
+    """Whether a place in a lock holds a value that decides no weight: how a run is drawn, judged and tracked."""
+    key = path.removeprefix("spec.resolved.")
+    return key != path and any(key == one or key.startswith((f"{one}.", f"{one}[")) for one in WEIGHTLESS)
+
+
 def _of_this_recipe(path: Path, lock: dict[str, Any], *, seed: bool = False) -> Target:
-    """Return a run, refusing one of another recipe or of other inputs; ``seed``: only the seed, and what follows from it, may differ.
+    """Return a run, refusing one of another recipe or of other inputs.
+
+    Args:
+        path: Its folder.
+        lock: The lock of the spec as it is now.
+        seed: The seed, what follows from it, and what decides no weight may differ.
 
     Raises:
         LockError: Every field that differs.
@@ -102,7 +127,7 @@ def _of_this_recipe(path: Path, lock: dict[str, Any], *, seed: bool = False) -> 
     if run.kind != "run" or run.lock is None:
         raise SpecError(f"{path} is no run's folder")
     free = ("spec.recipe_sha256", "spec.resolved.run.seed", "plan.stream_sha256", "plan.captions", "data.sha256")
-    found = [item for item in _decisive(differences(run.lock, lock)) if not (seed and item.path in free)]
+    found = [item for item in _decisive(differences(run.lock, lock)) if not (seed and (item.path in free or _weightless(item.path)))]
     if found:
         listed = differences_table(found, headings=("run", "spec"))
         raise LockError(f"{path} is no run of this spec as it is now:\n{listed}").coded("E-LOCK-SPEC")

@@ -127,6 +127,24 @@ def test_reproduce_a_run_and_a_lock(run: RunOutcome, loraspec_cli: Call, tmp_pat
     assert "expected" not in read_lock(tmp_path / "spec.lock")
 
 
+def test_a_band_takes_runs_that_were_not_judged(spec_file: Callable[..., Path], loraspec_cli: Call, tmp_path: Path) -> None:
+    """Of them the metrics of training count; a run of another rank is refused."""
+    spec = spec_file(TINY_SPEC.replace('use = "grid"', 'use = "texture-progress"').replace("[grid]\n", "[grid]\nheldout = 1\n"))
+    for name, words in (
+        ("own", ()), ("judged", ("run.seed=2",)), ("plain", ("run.seed=3", "evaluators=[]")), ("other", ("run.seed=4", "adapter.rank=3")),
+    ):  # fmt: skip
+        sets = [part for word in words for part in ("--set", word)]
+        loraspec_cli("run", spec, *sets, "-o", tmp_path / name).assert_success()
+    band = ("lock", spec, "--expect", tmp_path / "own", "--band", tmp_path / "judged")
+    loraspec_cli(*band).assert_success()
+    judged = read_lock(spec.with_suffix(".lock"))["expected"]["band"]
+    loraspec_cli(*band, "--band", tmp_path / "plain").assert_success()
+    plain = read_lock(spec.with_suffix(".lock"))["expected"]["band"]
+    assert set(plain) == {name for name in judged if "." not in name} != set()
+    assert {one["n"] for one in plain.values()} == {3}
+    loraspec_cli(*band, "--band", tmp_path / "other").assert_failed(1, "adapter.rank")
+
+
 def test_reproduce_with_a_kill_shows_r4(run: RunOutcome, tmp_path: Path) -> None:
     """Killed in the midst of it and resumed, in processes of their own: the same bits."""
     paths = [str(tmp_path / "site-packages"), *filter(None, [os.environ.get("PYTHONPATH")]), str(Path(__file__).parents[2] / "plugins")]
