@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus.specs import write_images
 
 from loraspec.locking.files import read_lock
 from loraspec.testing import TINY_SPEC
@@ -129,7 +130,9 @@ def test_reproduce_a_run_and_a_lock(run: RunOutcome, loraspec_cli: Call, tmp_pat
 
 def test_a_band_takes_runs_that_were_not_judged(spec_file: Callable[..., Path], loraspec_cli: Call, tmp_path: Path) -> None:
     """Of them the metrics of training count; a run of another rank is refused."""
-    spec = spec_file(TINY_SPEC.replace('use = "grid"', 'use = "texture-progress"').replace("[grid]\n", "[grid]\nheldout = 1\n"))
+    write_images(tmp_path, 6)
+    text = TINY_SPEC.replace('use = "grid"', 'use = "texture-progress"')
+    spec = spec_file(text.replace('use = "tiny:tiny"\nrights', 'use = "folder"\npath = "images"\nrights'))
     for name, words in (
         ("own", ()), ("judged", ("run.seed=2",)), ("plain", ("run.seed=3", "evaluators=[]")), ("other", ("run.seed=4", "adapter.rank=3")),
     ):  # fmt: skip
