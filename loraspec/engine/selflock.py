@@ -23,8 +23,8 @@ def self_lock(reading: OriginalityReading) -> list[dict[str, Any]]:
         reading: Of an originality metric; its distances and its threshold are used.
 
     Returns:
-        For at most five epochs, evenly spaced with the last among them: ``epoch``; ``asked``, the captions, at most eight;
-        ``recalled``, how many gave a picture that lies nearest to the caption's own, and nearer than real works do;
+        For the base (epoch 0) and at most five epochs, evenly spaced with the last among them: ``epoch``; ``asked``, the captions, at
+        most eight; ``recalled``, how many gave a picture that lies nearest to the caption's own, and nearer than real works do;
         ``contrast``, the mean of how much nearer the own picture lies than the next other, in units of the threshold (above 0:
         nearer). Nothing when no training picture has a caption, or one of them cannot be measured.
 
@@ -42,8 +42,8 @@ def self_lock(reading: OriginalityReading) -> list[dict[str, Any]]:
     full = gallery.weights[full_weight(gallery.weights)]
     places = np.array([own[caption] for caption in asked])
     found = []
-    for epoch in _some(list(gallery.epochs), EPOCHS):
-        drawn: list[Shown | None] = gallery.pictures(epoch, full, prompts=asked, seeds=gallery.seeds[:1])
+    for epoch in (0, *_some(list(gallery.epochs), EPOCHS)):
+        drawn: list[Shown | None] = gallery.pictures(epoch, full if epoch else 0.0, prompts=asked, seeds=gallery.seeds[:1])
         apart = np.linalg.norm(reading.features(drawn)[:, None] - reading.training[None], axis=-1)
         known = np.isfinite(apart).all(1)
         rows, mine = apart[known], places[known]
@@ -62,11 +62,16 @@ def told(rows: list[dict[str, Any]]) -> tuple[str, ...]:
     """Return what a self-lock says in a sentence, of the epoch that recalls most."""
     if not rows:
         return ()
-    worst = max(rows, key=lambda row: (row["recalled"] / row["asked"], row["contrast"]))
+    trained = [row for row in rows if row["epoch"]]
+    if not trained:
+        return ()
+    worst = max(trained, key=lambda row: (row["recalled"] / row["asked"], row["contrast"]))
     if not worst["recalled"]:
-        epochs = ", ".join(str(row["epoch"]) for row in rows)
+        epochs = ", ".join(str(row["epoch"]) for row in trained)
         return (f"no training caption gives its own picture back ({worst['asked']} asked, epochs {epochs})",)
-    return (f"epoch {worst['epoch']} gives {worst['recalled']} of {worst['asked']} training pictures back when asked with their captions",)
+    base = "".join(f"; the base gives {row['recalled']} of {row['asked']}" for row in rows if not row["epoch"])
+    given = f"{worst['recalled']} of {worst['asked']} training pictures"
+    return (f"epoch {worst['epoch']} gives {given} back when asked with their captions{base}",)
 
 
 def _some(items: list[Any], most: int) -> list[Any]:

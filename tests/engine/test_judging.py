@@ -130,7 +130,7 @@ def test_a_run_with_metrics_leaves_scores_and_a_ranking(judge: Callable[..., Any
     assert [gate["name"] for gate in raw["gates"]] == ["alive", "null", "known-difference", "quantisation", "tone"]
     assert len(raw["references"]) == 1
     locked = scores(outcome.folder, "copy")["facts"]["self_lock"]
-    assert [row["epoch"] for row in locked] == [1, 2]
+    assert [row["epoch"] for row in locked] == [0, 1, 2]
     assert all(0 <= row["recalled"] <= row["asked"] <= 5 for row in locked)
     assert "back" in scores(outcome.folder, "copy")["notes"][0]
     loaded = judging.load(outcome.folder)

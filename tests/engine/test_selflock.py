@@ -33,12 +33,13 @@ def test_pictures_that_come_back_are_counted() -> None:
     """From epoch 5 on every caption gives its own picture, before another's: all, and none; a few captions and epochs are asked."""
     found = reading(lambda epoch, n: TRAINED[n if epoch >= 5 else (n + 1) % 12] + 0.01)
     rows = self_lock(found)
-    assert [row["epoch"] for row in rows] == [1, 3, 5, 7, 9]
-    assert [(row["recalled"], row["asked"]) for row in rows] == [(0, 8), (0, 8), (8, 8), (8, 8), (8, 8)]
+    assert [row["epoch"] for row in rows] == [0, 1, 3, 5, 7, 9]
+    assert [(row["recalled"], row["asked"]) for row in rows] == [(0, 8), (0, 8), (0, 8), (8, 8), (8, 8), (8, 8)]
     assert rows[0]["contrast"] < 0 < rows[-1]["contrast"]
-    assert len(rows) == EPOCHS
-    assert {(weight, len(prompts), seeds) for _, weight, prompts, seeds in found.asked} == {(1.0, CAPTIONS, (5,))}
-    assert told(rows) == ("epoch 5 gives 8 of 8 training pictures back when asked with their captions",)
+    assert len(rows) == 1 + EPOCHS
+    assert [weight for _, weight, _, _ in found.asked] == [0.0, *[1.0] * EPOCHS]
+    assert {(len(prompts), seeds) for _, _, prompts, seeds in found.asked} == {(CAPTIONS, (5,))}
+    assert told(rows) == ("epoch 5 gives 8 of 8 training pictures back when asked with their captions; the base gives 0 of 8",)
 
 
 def test_the_nearest_that_is_no_copy_is_not_counted() -> None:
@@ -61,4 +62,4 @@ def test_a_cell_that_failed_is_left_out() -> None:
     """Rows of NaN are no answer; where nothing is left there is no row."""
     nothing = np.full(6, np.nan)
     rows = self_lock(reading(lambda epoch, n: nothing if epoch == 9 or n == 0 else TRAINED[n]))
-    assert [(row["epoch"], row["recalled"], row["asked"]) for row in rows] == [(1, 7, 7), (3, 7, 7), (5, 7, 7), (7, 7, 7)]
+    assert [(row["epoch"], row["recalled"], row["asked"]) for row in rows] == [(e, 7, 7) for e in (0, 1, 3, 5, 7)]
