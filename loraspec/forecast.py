@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, frozen
 
+from loraspec.cachefolder import cache_limit
 from loraspec.errors import Problem, RunError
 from loraspec.weights import file_size
 
@@ -70,7 +71,7 @@ def disk_of(plan: Plan, files: list[tuple[str, int]]) -> Disk:
     return Disk(
         epoch_files=sum(size for _, size in files),
         state=2 * state_bytes(plan),
-        cache=latents,
+        cache=_cache_bytes(plan, latents),
         grid=(grid.cells + grid.judged_cells + grid.fresh_cells) * grid.width * grid.height * 3,
         free=free_bytes(plan.run_folder),
     )
@@ -91,9 +92,19 @@ def check_room(plan: Plan, folder: Path, epoch: int) -> None:
 
 def embedding_bytes(plan: Plan) -> int:
     """Return the memory that the prompt embeddings of the epoch with most captions take, in float32."""
+    return _embedding(plan) * plan.data.distinct_captions_of_an_epoch
+
+
+def _embedding(plan: Plan) -> int:
+    """Return the bytes of one prompt's embeddings, in float32."""
     model = plan.model
-    one = (model.max_tokens + 2) * sum(model.text_widths) + model.pooled_width
-    return FLOAT * one * plan.data.distinct_captions_of_an_epoch
+    return FLOAT * ((model.max_tokens + 2) * sum(model.text_widths) + model.pooled_width)
+
+
+def _cache_bytes(plan: Plan, latents: int) -> int:
+    """Return what latents and the embeddings of every epoch take on disk: up to the cache's limit, but never less than one epoch needs."""
+    whole = latents + _embedding(plan) * plan.data.distinct_captions
+    return max(min(whole, cache_limit()), latents + embedding_bytes(plan))
 
 
 def all_warnings(plan: Plan) -> list[Problem]:

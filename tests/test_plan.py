@@ -451,12 +451,18 @@ def test_header_says_what_a_weight_file_may_say(make: Callable[..., Plan], tmp_p
     assert set(plan.header(1)) == set(header)
 
 
-def test_disk_is_counted_from_the_files(make: Callable[..., Plan]) -> None:
-    """Weights to the byte, latents by their shape, free space where the run goes."""
+def test_disk_is_counted_from_the_files(make: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights to the byte, latents by their shape, embeddings of all epochs as far as the cache may grow, free space."""
     plan = make()
-    disk = plan.summary()["disk"]
+    disk, model, data = plan.summary()["disk"], plan.model, plan.data
+    latents = (3 * 64 * 64 + 2 * 48 * 80) * 4 * 2 * 4
+    one = ((model.max_tokens + 2) * sum(model.text_widths) + model.pooled_width) * 4
 
     assert disk["epoch_files"] == sum(entry["bytes"] for entry in plan.summary()["files"])
-    assert disk["cache"] == (3 * 64 * 64 + 2 * 48 * 80) * 4 * 2 * 4
+    assert data.distinct_captions > data.distinct_captions_of_an_epoch > 0
+    assert disk["cache"] == latents + one * data.distinct_captions
     assert disk["free"] > 0
     assert disk["total"] == disk["epoch_files"] + disk["state"] + disk["cache"] + disk["grid"]
+
+    monkeypatch.setenv("LORASPEC_CACHE_MAX", "1 MB")
+    assert plan.summary()["disk"]["cache"] == latents + one * data.distinct_captions_of_an_epoch
