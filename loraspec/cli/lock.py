@@ -128,7 +128,7 @@ def _of_this_recipe(path: Path, lock: dict[str, Any], *, seed: bool = False) -> 
     run = target(path)
     if run.kind != "run" or run.lock is None:
         raise SpecError(f"{path} is no run's folder")
-    free = ("spec.recipe_sha256", "spec.resolved.run.seed", "plan.stream_sha256", "plan.captions", "data.sha256")
+    free = ("spec.recipe_sha256", "spec.resolved.run.seed", "plan.stream_sha256", "plan.captions", "data.sha256", "data.heldout")
     found = [item for item in _decisive(differences(run.lock, lock)) if not (seed and (item.path in free or _weightless(item.path)))]
     if found:
         listed = differences_table(found, headings=("run", "spec"))

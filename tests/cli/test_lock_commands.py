@@ -131,7 +131,7 @@ def test_reproduce_a_run_and_a_lock(run: RunOutcome, loraspec_cli: Call, tmp_pat
 def test_a_band_takes_runs_that_were_not_judged(spec_file: Callable[..., Path], loraspec_cli: Call, tmp_path: Path) -> None:
     """Of them the metrics of training count; a run of another rank is refused."""
     write_images(tmp_path, 6)
-    text = TINY_SPEC.replace('use = "grid"', 'use = "texture-progress"')
+    text = TINY_SPEC.replace('use = "grid"', 'use = "texture-progress"').replace("[grid]\n", "[grid]\nheldout = 2\n")
     spec = spec_file(text.replace('use = "tiny:tiny"\nrights', 'use = "folder"\npath = "images"\nrights'))
     for name, words in (
         ("own", ()), ("judged", ("run.seed=2",)), ("plain", ("run.seed=3", "evaluators=[]")), ("other", ("run.seed=4", "adapter.rank=3")),
