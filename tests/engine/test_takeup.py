@@ -165,7 +165,7 @@ def test_weights_that_do_not_move_after_a_resume_are_an_error(done, loraspec_cli
     import torch
 
     monkeypatch.setattr(torch.optim.Optimizer, "register_step_pre_hook", torch.optim.Optimizer.register_step_pre_hook)
-    from dadaptation import DAdaptAdam
+    from loraspec_guide.optim.dadapt import DAdaptAdam
 
     monkeypatch.setattr(DAdaptAdam, "step", lambda self, closure=None: None)
     loraspec_cli("resume", done).assert_failed(1, "E-RUN-FROZEN")
