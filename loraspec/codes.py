@@ -55,6 +55,8 @@ E-LOCK-MISSING | There is no lock. | `loraspec lock SPEC`.
 E-LOCK-REVISION | A lock cannot hold a branch or tag of the hub: it may move. | Write the commit in `model.revision`.
 E-LOCK-SPEC | A lock, or a run, belongs to another spec; or a lock's spec is gone. | `loraspec lock SPEC`.
 E-LOCK-VERSION | A lock has another format. | Upgrade loraspec, or `loraspec lock SPEC`.
+E-METRIC-REVISION | Weights of a metric are named on the hub without a commit. | Write the commit in the metric's `revision`.
+E-METRIC-WEIGHTS | Weights of a metric are not where the spec says. | Mend the path in the metric's `weights`.
 E-MODEL-CODE | A base model's folder asks for code to be run. | Use a folder without it; loraspec never runs a model's code.
 E-MODEL-CONFIG | A config file of the base model cannot be read. | Get the base again.
 E-MODEL-DRIFT | The base model is another than was locked; both digests are listed. | Get the locked base, lock anew, or `--allow-drift`.

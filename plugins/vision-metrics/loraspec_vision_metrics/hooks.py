@@ -146,7 +146,7 @@ def _problems(plan: Any) -> Iterator[Problem]:
         if options.weights.startswith(HUB):
             if not options.revision:
                 hint = "write the commit's 40 hexadecimal digits, as the hub shows them under History"
-                yield Problem(where, f"revision: {options.weights} is not pinned", hint)
+                yield Problem(where, f"revision: {options.weights} is not pinned", hint, code="E-METRIC-REVISION")
         elif not located(options.weights, plan.context).exists():
             hint = "paths are relative to the spec; a file on the hub is written hf:OWNER/NAME/FILE"
-            yield Problem(where, f"weights: nothing is at {options.weights!r}", hint)
+            yield Problem(where, f"weights: nothing is at {options.weights!r}", hint, code="E-METRIC-WEIGHTS")
