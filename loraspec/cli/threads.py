@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-SPIN = "10000"  # rounds of waiting: two free cores lose nothing, busy ones do not stand still, see docs/lock.md
+SPIN, SPIN_BUSY = "10000", "1000"  # rounds of waiting on a machine with a core to spare, and on a busy one; see docs/lock.md
 
 
 def quiet_threads() -> None:
@@ -15,4 +15,9 @@ def quiet_threads() -> None:
     more than a third of the speed on free cores. Has no effect once torch is imported; changes no number.
     """
     if "torch" not in sys.modules and not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
-        os.environ["GOMP_SPINCOUNT"] = SPIN
+        os.environ["GOMP_SPINCOUNT"] = SPIN_BUSY if _busy() else SPIN
+
+
+def _busy() -> bool:
+    """Whether no core was to spare in the last minute."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) - 0.5

@@ -94,6 +94,7 @@ FIELDS = (
     Field("environment.packages", "bits", "version and code digest (from RECORD) of every package that may change a number", judged=True),
     Field("environment.codecs", "bits", "libraries that decode images", judged=True),
     Field("environment.variables", "bits", "environment variables from a fixed list that are set", judged=True),
+    Field("environment.variables.GOMP_SPINCOUNT", "info", "how long idle threads of OpenMP spin: changes the time, no number"),
     Field("run.pixels", "bits", "of each image, digests of its decoded pixels and of the resized and cropped ones", late=True),
     Field("run.base", "inputs", "content of a base whose family names no files", late=True),
     Field("run.optimizer", "recipe", "every value of the optimizer's groups, exact", late=True),
