@@ -10,21 +10,25 @@ import torch
 from torch import Tensor
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "s")
+CHUNK = 2**17  # numbers of one buffer: beyond what a core keeps near, many passes over a long buffer cost more than many short ones
 
 
 class _Flat:
-    """The moments of a group's tensors in one buffer each; what ``state`` holds are views of them.
+    """The moments of some of a group's tensors in one buffer each; what ``state`` holds are views of them.
 
     Attributes:
-        exp_avg, exp_avg_sq, s: As in ``dadaptation``, ``[n]`` with n the group's numbers.
-        grad, work: For a step.
+        parameters: The tensors.
+        exp_avg, exp_avg_sq, s: As in ``dadaptation``, ``[n]`` with n the numbers of these tensors.
+        grad, work: For a step; shared by all of a group.
         views: The tensors of ``state`` by name, in the order of the parameters.
         work_views: The same of ``work``.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], state: Any) -> None:
+    def __init__(self, parameters: Sequence[Tensor], state: Any, scratch: Tensor) -> None:
         count, like = sum(p.numel() for p in parameters), parameters[0]
-        buffers = {name: torch.zeros(count, dtype=like.dtype, device=like.device) for name in (*MOMENTS, "grad", "work")}
+        self.parameters = parameters
+        buffers = {name: torch.zeros(count, dtype=like.dtype, device=like.device) for name in MOMENTS}
+        buffers |= {"grad": scratch[0, :count], "work": scratch[1, :count]}
         self.views = {name: _views(buffers[name], parameters) for name in MOMENTS}
         self.exp_avg, self.exp_avg_sq, self.s = (buffers[name] for name in MOMENTS)
         self.grad, self.work = buffers["grad"], buffers["work"]
@@ -37,10 +41,9 @@ class _Flat:
                     self.views[name][number].copy_(own[name])
                 own[name] = self.views[name][number]
 
-    def holds(self, parameters: Sequence[Tensor], state: Any) -> bool:
+    def holds(self, state: Any) -> bool:
         """Whether what ``state`` holds is still what lies here: a state that was loaded is not."""
-        views = self.views["s"]
-        return len(views) == len(parameters) and all(state[p].get("s") is view for p, view in zip(parameters, views, strict=True))
+        return all(state[p].get("s") is view for p, view in zip(self.parameters, self.views["s"], strict=True))
 
 
 class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
@@ -68,9 +71,9 @@ class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
             raise RuntimeError("D-Adaptation knows one learning rate: scale a group by 'layer_scale', or stop it by 0")
         corrected = ((1 - beta2 ** (k + 1)) ** 0.5) / (1 - beta1 ** (k + 1)) if lead["use_bias_correction"] else 1
         dlr, root = d * lr * corrected, beta2**0.5
-        flats = [self._flat(number, group) for number, group in enumerate(groups)]
+        flats = [(flat, group) for number, group in enumerate(groups) for flat in self._flats_of(number, group)]
 
-        moving = [(flat, group) for flat, group in zip(flats, groups, strict=True) if group["lr"] > 0]
+        moving = [(flat, group) for flat, group in flats if group["lr"] > 0]
         sums = [_gathered(flat, group, dlr=dlr, beta1=beta1, beta2=beta2) for flat, group in moving]
         numerator, sk_l1 = (sum(column) for column in zip(*torch.stack(sums).tolist(), strict=True)) if sums else (0.0, 0.0)
         if sk_l1 == 0:
@@ -79,22 +82,24 @@ class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
         if lr > 0:
             d = max(d, min(weighted / ((1 - root) * sk_l1), d * lead["growth_rate"]))
 
-        for flat, group in zip(flats, groups, strict=True):
-            group["numerator_weighted"], group["d"] = weighted, d
-            parameters = group["params"]
+        for flat, group in flats:
             if group["weight_decay"]:
-                torch._foreach_mul_(parameters, 1 - group["weight_decay"] * dlr)
+                torch._foreach_mul_(flat.parameters, 1 - group["weight_decay"] * dlr)
             torch.sqrt(flat.exp_avg_sq, out=flat.work).add_(group["eps"])
-            torch._foreach_addcdiv_(parameters, flat.views["exp_avg"], flat.work_views, value=-1)
-            for parameter in parameters:
+            torch._foreach_addcdiv_(flat.parameters, flat.views["exp_avg"], flat.work_views, value=-1)
+            for parameter in flat.parameters:
                 self.state[parameter]["step"] += 1
+        for group in groups:
+            group["numerator_weighted"], group["d"] = weighted, d
             group["k"] += 1
         return loss
 
-    def _flat(self, number: int, group: dict[str, Any]) -> _Flat:
-        kept: dict[int, _Flat] = self.__dict__.setdefault("_flats", {})
-        if number not in kept or not kept[number].holds(group["params"], self.state):
-            kept[number] = _Flat(group["params"], self.state)
+    def _flats_of(self, number: int, group: dict[str, Any]) -> list[_Flat]:
+        kept: dict[int, list[_Flat]] = self.__dict__.setdefault("_flats", {})
+        known = kept.get(number)
+        count = sum(len(flat.parameters) for flat in known or ())
+        if known is None or count != len(group["params"]) or not all(flat.holds(self.state) for flat in known):
+            kept[number] = _flats(group["params"], self.state)
         return kept[number]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -104,8 +109,9 @@ class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
 
 def _gathered(flat: _Flat, group: dict[str, Any], *, dlr: float, beta1: float, beta2: float) -> Tensor:
     """Take a group's gradients into its moments; return what it adds to the numerator and to ``|s|``, ``[2]``, on the device."""
-    scale, root, grad = group["layer_scale"], beta2**0.5, flat.grad
-    torch.cat([parameter.grad.reshape(-1) for parameter in group["params"]], out=grad)
+    scale, root = group["layer_scale"], beta2**0.5
+    grads = [parameter.grad.reshape(-1) for parameter in flat.parameters if parameter.grad is not None]
+    grad = grads[0] if len(grads) == 1 else torch.cat(grads, out=flat.grad)
     torch.sqrt(flat.exp_avg_sq, out=flat.work).add_(group["eps"])
     torch.div(flat.s, flat.work, out=flat.work)
     numerator = torch.mul(grad, flat.work, out=flat.work).sum(dtype=torch.float64)
@@ -124,6 +130,18 @@ def _flat_can(group: dict[str, Any]) -> bool:
         p.grad is not None and not p.grad.is_sparse and p.grad.dtype == p.dtype == first.dtype and p.device == first.device
         for p in group["params"]
     )
+
+
+def _flats(parameters: Sequence[Tensor], state: Any) -> list[_Flat]:
+    """Return the tensors of a group in order, in buffers of at most ``CHUNK`` numbers; a larger tensor has one of its own."""
+    parts: list[list[Tensor]] = [[]]
+    for parameter in parameters:
+        if parts[-1] and sum(one.numel() for one in parts[-1]) + parameter.numel() > CHUNK:
+            parts.append([])
+        parts[-1].append(parameter)
+    largest = max(sum(one.numel() for one in part) for part in parts)
+    scratch = torch.empty(2, largest, dtype=parameters[0].dtype, device=parameters[0].device)
+    return [_Flat(part, state, scratch) for part in parts]
 
 
 def _views(buffer: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:

@@ -8,9 +8,17 @@ from typing import Any
 import dadaptation
 import pytest
 import torch
+from loraspec_guide.optim import dadapt
 from loraspec_guide.optim.dadapt import DAdaptAdam
 
 SHAPES = [(8, 4), (3,), (4, 5, 1, 1), (16, 2), (2, 7)]
+
+
+@pytest.fixture(params=["one buffer", "many"], autouse=True)
+def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything here holds for one buffer a group, and for buffers that hold one tensor or two."""
+    if request.param == "many":
+        monkeypatch.setattr(dadapt, "CHUNK", 36)
 
 
 def drawn(seed: int) -> list[torch.Tensor]:
