@@ -11,6 +11,7 @@ from torch import Tensor
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "s")
 CHUNK = 2**17  # numbers of one buffer: beyond what a core keeps near, many passes over a long buffer cost more than many short ones
+LARGE = 12_288  # numbers of a tensor, on average, from which a CPU's time goes into memory and not into calls: the library's step is faster
 
 
 class _Flat:
@@ -50,7 +51,8 @@ class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
     """The same ``d``, the same state dict, in a handful of operations for each group (Defazio and Mishchenko 2023).
 
     Sums are taken over the whole group instead of tensor by tensor, which moves the last digits of ``d``. Where a tensor has no gradient,
-    where tensors of a group differ in device or dtype, and with coupled weight decay, the library's own step is taken.
+    where tensors of a group differ in device or dtype, where they are large on a CPU, and with coupled weight decay, the library's own
+    step is taken.
     """
 
     @torch.no_grad()
@@ -125,6 +127,8 @@ def _flat_can(group: dict[str, Any]) -> bool:
     """Whether a group's tensors fit one buffer, with a gradient each, and nothing asks for the library's own step."""
     first = group["params"][0] if group["params"] else None
     if first is None or group["fsdp_in_use"] or group["log_every"] or (group["weight_decay"] and not group["decouple"]):
+        return False
+    if first.device.type == "cpu" and sum(p.numel() for p in group["params"]) > LARGE * len(group["params"]):
         return False
     return all(
         p.grad is not None and not p.grad.is_sparse and p.grad.dtype == p.dtype == first.dtype and p.device == first.device

@@ -134,3 +134,14 @@ def test_a_copy_has_buffers_of_its_own() -> None:
     after = pair[1].state_dict()
     assert all(after["state"][0][name].equal(before["state"][0][name]) for name in ("s", "exp_avg", "exp_avg_sq"))
     assert optimizer.param_groups[0]["k"] == 9
+
+
+def test_large_tensors_of_a_cpu_are_the_library_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the calls cost nothing beside the memory."""
+    monkeypatch.setattr(dadapt, "LARGE", 4)
+    pair = made(DAdaptAdam)
+    descend([pair], range(3))
+    assert "_flats" not in pair[1].__dict__
+    monkeypatch.setattr(dadapt, "LARGE", 400)
+    descend([pair], range(3, 5))
+    assert set(pair[1].__dict__["_flats"]) == {0, 1}
