@@ -210,7 +210,8 @@ def test_real_weights_tell_a_style(tmp_path: Path) -> None:
 
     from loraspec.sweetspot.readouts import Style
 
-    convert = "import sys; from torch import load; from safetensors.torch import save_file; save_file(dict(load(sys.argv[1])), sys.argv[2])"
+    convert = "import sys; from torch import load; from safetensors.torch import save_file; d = load(sys.argv[1])\n"
+    convert += "save_file({k: v.contiguous() for k, v in d.items()}, sys.argv[2])"
     subprocess.run([sys.executable, "-c", convert, weights, str(tmp_path / "lite0.safetensors")], check=True)
     options = TimmOptions(weights="lite0.safetensors", model="tf_efficientnet_lite0", side=128)
     metric = TimmStyle(options)
