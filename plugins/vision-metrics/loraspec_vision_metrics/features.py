@@ -80,7 +80,7 @@ class TimmStyle(_Timm):
 
 
 def model_of(name: str, state: Mapping[str, torch.Tensor], path: Path, *, side: int) -> Any:
-    """Return a model of timm without its classifier, with weights; these may have other names if order and shapes are timm's.
+    """Return a model of timm without its classifier, with weights.
 
     Raises:
         EnvironmentMissing: timm knows no such model, or the weights do not fit it.
@@ -95,8 +95,6 @@ def model_of(name: str, state: Mapping[str, torch.Tensor], path: Path, *, side: 
         made = timm.create_model(name, pretrained=False)
     own = made.state_dict()
     given = dict(state)
-    if not set(own) & set(given) and len(own) == len(given):
-        given = dict(zip(own, state.values(), strict=True))
     head = tuple(f"{part}." for part in _classifiers(made))
     missing = [key for key in own if key not in given and not key.startswith(head)]
     foreign = [key for key in given if key not in own and not key.startswith(head)]

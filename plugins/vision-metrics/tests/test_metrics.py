@@ -210,8 +210,9 @@ def test_real_weights_tell_a_style(tmp_path: Path) -> None:
 
     from loraspec.sweetspot.readouts import Style
 
-    convert = "import sys; from torch import load; from safetensors.torch import save_file; d = load(sys.argv[1])\n"
-    convert += "save_file({k: v.contiguous() for k, v in d.items()}, sys.argv[2])"
+    convert = "import sys; from torch import load; from safetensors.torch import save_file; from timm import create_model\n"
+    convert += "names = create_model('tf_efficientnet_lite0').state_dict()  # the same tensors in the same order\n"
+    convert += "save_file({k: v.contiguous() for k, v in zip(names, load(sys.argv[1]).values(), strict=True)}, sys.argv[2])"
     subprocess.run([sys.executable, "-c", convert, weights, str(tmp_path / "lite0.safetensors")], check=True)
     options = TimmOptions(weights="lite0.safetensors", model="tf_efficientnet_lite0", side=128)
     metric = TimmStyle(options)
