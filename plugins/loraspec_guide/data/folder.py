@@ -46,7 +46,10 @@ class Folder:
         root = context.path(self.options.path)
         if not root.is_dir():
             raise self._missing(root)
-        return FolderScan(root, self.options).made()
+        return self._look(root).made()
+
+    def _look(self, root: Path) -> FolderScan:
+        return FolderScan(root, self.options)
 
     def _words(self) -> str:
         return f"{self.options.caption_extension} captions"
@@ -145,13 +148,17 @@ class FolderScan:
         if isinstance(found, Problem):
             self.problems.append(found)
             return "-", None
-        caption = read_caption(key, self.root / found)
+        path = self.root / found
+        return self._text(key, read_caption(key, path)), path
+
+    def _text(self, key: str, caption: Caption | Problem) -> str:
+        """Return a caption's text, or "-" for one that is wrong; note what is to be told of it."""
         if not isinstance(caption, Caption):
             self.problems.append(caption)
-            return "-", None
+            return "-"
         for code, detail in caption.remarks:
             self.remarks.add(code, key, detail)
-        return caption.text, self.root / found
+        return caption.text
 
     def _others(self, files: list[str], images: list[str], named: Names) -> None:
         """Note duplicates, grey images among coloured ones, captions without an image, and images of other kinds."""

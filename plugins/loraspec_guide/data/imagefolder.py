@@ -14,8 +14,7 @@ from attrs import field, frozen
 from loraspec import Problem
 from loraspec.errors import closest
 from loraspec.textfile import NotTextError, TooLargeError, decode, read_plain
-from loraspec.values import Context, Scan
-from loraspec_guide.data.captionfile import MAX_CAPTION, Caption, caption_of
+from loraspec_guide.data.captionfile import MAX_CAPTION, caption_of
 from loraspec_guide.data.folder import Folder, FolderScan, Names
 from loraspec_guide.data.remarks import SHOWN
 
@@ -36,18 +35,10 @@ class ImageFolder(Folder):
     def _words(self) -> str:
         return "table metadata.jsonl or metadata.csv"
 
-    def scan(self, context: Context) -> Scan:
-        """Return the images sorted by key, and all that is wrong with any of them or with the table.
-
-        Raises:
-            EnvironmentMissing: The folder is not there.
-        """
-        root = context.path(self.options.path)
-        if not root.is_dir():
-            raise self._missing(root)
+    def _look(self, root: Path) -> FolderScan:
         table = _Table(root, self.options)
         rows = table.rows()
-        return _TableScan(root, self.options, problems=table.problems, rows=rows).made()
+        return _TableScan(root, self.options, problems=table.problems, rows=rows)
 
 
 @frozen(eq=False)
@@ -62,15 +53,8 @@ class _TableScan(FolderScan):
             return None, None
         if len(text.encode("utf-8", "surrogatepass")) > MAX_CAPTION:
             message = f"its caption is larger than {MAX_CAPTION // 1024} KiB"
-            self.problems.append(Problem(key, message, "a caption is a line of text", code="E-CAP-SIZE"))
-            return "-", None
-        caption = caption_of(key, text)
-        if not isinstance(caption, Caption):
-            self.problems.append(caption)
-            return "-", None
-        for code, detail in caption.remarks:
-            self.remarks.add(code, key, detail)
-        return caption.text, None
+            return self._text(key, Problem(key, message, "a caption is a line of text", code="E-CAP-SIZE")), None
+        return self._text(key, caption_of(key, text)), None
 
     def _others(self, files: list[str], images: list[str], named: Names) -> None:
         super()._others(files, images, named)
