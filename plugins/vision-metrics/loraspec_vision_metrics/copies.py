@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
 
 from loraspec.errors import EnvironmentMissing
 from loraspec.metrics import Gallery, Metric, Shown
-from loraspec_vision_metrics.pixels import batch, parts, unit
+from loraspec_vision_metrics.pixels import batch, described, unit
 from loraspec_vision_metrics.places import file_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from loraspec.sweetspot.measured import Axis
@@ -46,9 +46,7 @@ class Sscd(Metric):
 
     def values(self, pictures: Sequence[Shown]) -> NDArray[np.float64]:
         """Descriptors ``[n, D]`` of length 1."""
-        rows = []
-        with torch.inference_mode():
-            for part in parts(pictures, self.options.batch_size):
-                seen = self._model(batch([shown.image for shown in part], self.options.side).to(self._device))
-                rows.append(unit(seen).double().cpu().numpy())
-        return np.concatenate(rows)
+        return described(pictures, self.options.batch_size, self._see)
+
+    def _see(self, pictures: Sequence[Shown]) -> torch.Tensor:
+        return unit(self._model(batch([shown.image for shown in pictures], self.options.side).to(self._device)))

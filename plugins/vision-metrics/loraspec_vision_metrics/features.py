@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
 
 from loraspec.errors import EnvironmentMissing, did_you_mean
 from loraspec.metrics import Gallery, Metric, Shown
-from loraspec_vision_metrics.pixels import batch, parts, unit
+from loraspec_vision_metrics.pixels import batch, described, unit
 from loraspec_vision_metrics.places import file_of
 from loraspec_vision_metrics.style import read
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from loraspec.sweetspot.measured import Axis
@@ -44,12 +44,10 @@ class _Timm(Metric):
 
     def values(self, pictures: Sequence[Shown]) -> NDArray[np.float64]:
         """Features ``[n, D]``."""
-        rows = []
-        with torch.inference_mode():
-            for part in parts(pictures, self.options.batch_size):
-                seen = self._features(batch([shown.image for shown in part], self._side, self._norm).to(self._device))
-                rows.append(seen.double().cpu().numpy())
-        return np.concatenate(rows)
+        return described(pictures, self.options.batch_size, self._see)
+
+    def _see(self, pictures: Sequence[Shown]) -> torch.Tensor:
+        return self._features(batch([shown.image for shown in pictures], self._side, self._norm).to(self._device))
 
     def _features(self, pixels: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError

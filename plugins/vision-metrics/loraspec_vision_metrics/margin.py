@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
 
 from loraspec.metrics import Gallery, Metric, Shown
-from loraspec_vision_metrics.pixels import parts, unit
+from loraspec_vision_metrics.pixels import described, unit
 from loraspec_vision_metrics.places import folder_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from loraspec.sweetspot.measured import Axis
@@ -50,15 +50,13 @@ class ClipMargin(Metric):
 
     def values(self, pictures: Sequence[Shown]) -> NDArray[np.float64]:
         """Cosines ``[n, P + 1]`` in -1..1; the own prompt comes last."""
-        rows = []
-        with torch.inference_mode():
-            for part in parts(pictures, self.options.batch_size):
-                prepared = self._pictures(images=[shown.image.convert("RGB") for shown in part], return_tensors="pt")
-                seen = unit(_tensor(self._model.get_image_features(pixel_values=prepared["pixel_values"].to(self._device))))
-                others = seen @ self._words(self._prompts).T
-                own = (seen * self._words([shown.prompt for shown in part])).sum(1, keepdim=True)
-                rows.append(torch.cat([others, own], 1).double().cpu().numpy())
-        return np.concatenate(rows)
+        return described(pictures, self.options.batch_size, self._see)
+
+    def _see(self, pictures: Sequence[Shown]) -> torch.Tensor:
+        prepared = self._pictures(images=[shown.image.convert("RGB") for shown in pictures], return_tensors="pt")
+        seen = unit(_tensor(self._model.get_image_features(pixel_values=prepared["pixel_values"].to(self._device))))
+        own = (seen * self._words([shown.prompt for shown in pictures])).sum(1, keepdim=True)
+        return torch.cat([seen @ self._words(self._prompts).T, own], 1)
 
     def _words(self, texts: Sequence[str]) -> torch.Tensor:
         """Embeddings of texts, ``[n, D]``, each computed once and by itself, so that no neighbour changes it."""

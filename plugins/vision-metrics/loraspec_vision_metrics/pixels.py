@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from loraspec.metrics import Shown
 
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))  # Radford et al. 2021: mean, deviation
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -33,10 +38,11 @@ def batch(images: Sequence[Any], side: int, norm: tuple[Sequence[float], Sequenc
     return torch.from_numpy(((np.stack(rows) - mean) / deviation).astype(np.float32)).permute(0, 3, 1, 2).contiguous()
 
 
-def parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Yield a sequence in parts of ``size``."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def described(pictures: Sequence[Shown], size: int, see: Callable[[Sequence[Shown]], torch.Tensor]) -> NDArray[np.float64]:
+    """Return what a model sees in pictures, ``[n, D]``, asked in parts of ``size``."""
+    with torch.inference_mode():
+        found = [see(pictures[start : start + size]) for start in range(0, len(pictures), size)]
+        return torch.cat(found).double().cpu().numpy()
 
 
 def unit(rows: torch.Tensor) -> torch.Tensor:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
 
 from loraspec.errors import EnvironmentMissing
 from loraspec.metrics import Gallery, Metric, Shown
-from loraspec_vision_metrics.pixels import CLIP, batch, parts, unit
+from loraspec_vision_metrics.pixels import CLIP, batch, described, unit
 from loraspec_vision_metrics.places import file_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from loraspec.sweetspot.measured import Axis
@@ -57,12 +57,11 @@ class Csd(Metric):
 
     def values(self, pictures: Sequence[Shown]) -> NDArray[np.float64]:
         """Descriptors ``[n, D]`` of length 1."""
-        rows = []
-        with torch.inference_mode():
-            for part in parts(pictures, self.options.batch_size):
-                seen = self._tower(batch([shown.image for shown in part], self._side, CLIP).to(self._device))
-                rows.append(unit(seen @ self._head).double().cpu().numpy())
-        return np.concatenate(rows)
+        return described(pictures, self.options.batch_size, self._see)
+
+    def _see(self, pictures: Sequence[Shown]) -> torch.Tensor:
+        seen: torch.Tensor = self._tower(batch([shown.image for shown in pictures], self._side, CLIP).to(self._device))
+        return unit(seen @ self._head)
 
 
 def read(path: Path) -> dict[str, torch.Tensor]:
