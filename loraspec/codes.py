@@ -14,10 +14,13 @@ E-ADAPTER-TARGETS | No module that can be adapted has this name. | Look at the e
 E-CAP-AMBIGUOUS | Two images would share one caption file. | Rename one of the two images, and give each its caption.
 E-CAP-CASE | A caption's name differs from its image's in upper and lower case. | Rename the caption: other systems tell the two apart.
 E-CAP-CONTROL | A caption holds control characters. | Take them out.
+E-CAP-DRAFT | A captioner wrote no caption of some images; each is named. | Look at what it said; `loraspec captions draft` asks again.
 E-CAP-EMPTY | A caption is empty. | Describe the picture, or take the file away and choose a captioner.
 E-CAP-ENCODING | A caption is not UTF-8. | Save it as UTF-8.
+E-CAP-LEDGER | The ledger of captions cannot be read or written. | Put back the line that is named, or look at the file's rights.
 E-CAP-MISSING | Images have no caption. | Write one for each, or choose a captioner: `[captions.captioner]`.
 E-CAP-READ | A caption cannot be read. | Look at the file and its rights.
+E-CAP-REVIEW | `captions.review = "required"`, and captions are not approved. | `loraspec captions review SPEC`.
 E-CAP-SIZE | A caption is larger than 64 KiB. | A caption is a line of text.
 E-DATA-ARCHIVE | A data source names an archive. | Unpack it yourself and name the folder; loraspec never unpacks.
 E-DATA-COLLIDE | Two images have names that are one name on other systems. | Rename one of the two.
@@ -130,6 +133,8 @@ W-CACHE-OFF | The cache cannot be used; the run goes on without. | Look at the f
 W-CAP-BOM | Captions begin with a byte order mark, which is taken off. | Save them as UTF-8 without one.
 W-CAP-DRAFT | Captions will be drafted when the run starts. | Nothing, or write them yourself.
 W-CAP-INVISIBLE | Captions hold characters that cannot be seen; they are trained. | Take them out.
+W-CAP-KEPT | An approved caption was kept although a table has another. | `captions import --overwrite` replaces it.
+W-CAP-LEDGER | The ledger of captions was edited by hand, or two were merged. | Look at the line; the last one about an image counts.
 W-CAP-NORM | Captions have letters in pieces; they are put together (NFC). | Save them in form NFC.
 W-CAP-ORPHAN | Captions have no image. | Remove them, or find the image.
 W-CAP-PREFIX | Captions do not start as `captions.first_prefix` says. | Mend them, or the key.

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor, nn
 
+    from loraspec.drafts import CaptionDraft, CaptionRequest
+
 __all__ = [
     "Adapter",
     "AdapterFacts",
@@ -108,10 +110,14 @@ class CaptionTransform(Protocol):
 
 @runtime_checkable
 class Captioner(Protocol):
-    """Drafts captions for images that have none."""
+    """Drafts captions.
 
-    def caption(self, image: Image, *, sample: Sample, style_tag: str) -> str:
-        """Return a caption."""
+    May have ``announce(requests) -> str``, what is told before it starts (where images go, what it costs), and ``consent``: True when
+    a person is to be asked first. A run refuses captioners that have something to announce: ``loraspec captions draft`` is the way.
+    """
+
+    def caption(self, requests: Sequence[CaptionRequest]) -> Iterable[CaptionDraft]:
+        """Yield a draft for each request, in any order, as soon as it is there; a draft that failed says so in ``problem``."""
 
 
 # -- contracts of the run ------------------------------------------------------------------------------------------------

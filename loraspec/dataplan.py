@@ -106,7 +106,17 @@ class DataPlan:
     @property
     def samples_per_epoch(self) -> int:
         """Visits of one epoch."""
-        return len(self.images) * self.repeats
+        return sum(bucket_visits for _, bucket_visits in self._visits)
+
+    def repeats_of(self, placed: PlacedSample) -> int:
+        """Return how often an image is seen in an epoch."""
+        own = placed.sample.repeats
+        return self.repeats if own is None else own
+
+    @cached_property
+    def _visits(self) -> tuple[tuple[Bucket, int], ...]:
+        """Each bucket with its visits of one epoch."""
+        return tuple((bucket, sum(map(self.repeats_of, bucket.images))) for bucket in self.buckets)
 
     @property
     def visits_per_step(self) -> int:
@@ -115,15 +125,14 @@ class DataPlan:
 
     @cached_property
     def steps_per_epoch(self) -> int:
-        """Sum over buckets of ceil(images x repeats / (batch size x accumulation)): partial steps are kept."""
-        return sum(-(-len(bucket.images) * self.repeats // self.visits_per_step) for bucket in self.buckets)
+        """Sum over buckets of ceil(visits / (batch size x accumulation)): partial steps are kept."""
+        return sum(-(-visits // self.visits_per_step) for _, visits in self._visits)
 
     @cached_property
     def batches_per_epoch(self) -> int:
         """Forward passes of one epoch."""
         full, batch = self.visits_per_step, self.batch_size
-        visits = [len(bucket.images) * self.repeats for bucket in self.buckets]
-        return sum(count // full * self.accumulation + -(-(count % full) // batch) for count in visits)
+        return sum(count // full * self.accumulation + -(-(count % full) // batch) for _, count in self._visits)
 
     @property
     def total_steps(self) -> int:
@@ -139,7 +148,7 @@ class DataPlan:
         """
         found: list[tuple[tuple[int, int, int, int], tuple[tuple[Visit, ...], ...]]] = []
         for bucket in self.buckets:
-            visits = [Visit(epoch, placed.key, repeat) for placed in bucket.images for repeat in range(self.repeats)]
+            visits = [Visit(epoch, placed.key, repeat) for placed in bucket.images for repeat in range(self.repeats_of(placed))]
             visits.sort(key=lambda visit: (sort_key(self.seed, "order", *visit.index), visit.key, visit.repeat))
             for number, start in enumerate(range(0, len(visits), self.visits_per_step)):
                 part = visits[start : start + self.visits_per_step]
@@ -213,7 +222,8 @@ class DataPlan:
         every: set[str] = set()
         most = 0
         for epoch in range(1, 2 if self.pipeline.deterministic else self.epochs + 1):
-            texts = {self.pipeline(placed.sample, Visit(epoch, placed.key, repeat)) for placed in known for repeat in range(self.repeats)}
+            visits = ((placed.sample, Visit(epoch, placed.key, repeat)) for placed in known for repeat in range(self.repeats_of(placed)))
+            texts = {self.pipeline(sample, visit) for sample, visit in visits}
             most = max(most, len(texts))
             every |= texts
         return len(every), most

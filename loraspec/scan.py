@@ -13,6 +13,7 @@ from loraspec.dataplan import DataPlan, PlacedSample, auto_heldout, draw_heldout
 from loraspec.duplicates import groups_of
 from loraspec.errors import EnvironmentMissing, Problem, SpecError
 from loraspec.judgedprompts import JUDGED, content_of
+from loraspec.ledger import Ledgers, known
 from loraspec.values import Sample
 
 if TYPE_CHECKING:
@@ -108,8 +109,12 @@ def growth(item: PlacedSample) -> float:
     return max(item.placement.resize) / max(item.placement.original)
 
 
-def scanned(plan: Plan) -> tuple[list[tuple[int, Sample]], list[Problem]]:
+def scanned(plan: Plan, *, told: bool = True) -> tuple[list[tuple[int, Sample]], list[Problem]]:
     """Return (source, sample) pairs with their final keys, and the sources' problems.
+
+    Args:
+        plan: The plan.
+        told: Captions and states are as their ledgers have them; False: as the sources themselves say.
 
     Raises:
         EnvironmentMissing: A source's data is not there; every missing one is told.
@@ -117,16 +122,17 @@ def scanned(plan: Plan) -> tuple[list[tuple[int, Sample]], list[Problem]]:
     found: list[tuple[int, Sample]] = []
     problems: list[Problem] = []
     missing: list[EnvironmentMissing] = []
-    sources = plan.built("data_source")
+    sources, ledgers = plan.built("data_source"), Ledgers()
     for number, source in enumerate(sources):
         where = f"data.sources[{number}]"
         prefix = f"{number + 1}/" if len(sources) > 1 else ""
         try:
             scan = source.scan(plan.context)
+            samples = known(scan.samples, plan.document.path, ledgers) if told else scan.samples
         except EnvironmentMissing as error:
             missing.append(error)
             continue
-        found += [(number, evolve(sample, key=prefix + sample.key)) for sample in scan.samples]
+        found += [(number, evolve(sample, key=prefix + sample.key)) for sample in samples]
         for problem in scan.problems:
             # A source says the name of an image; keys of its own table already are places in the spec.
             path = prefix + problem.path if problem.path else where
@@ -165,6 +171,11 @@ def _captions_missing(plan: Plan, found: list[tuple[int, Sample]]) -> list[Probl
         empty = [sample.key for sample in own if sample.caption is not None and not sample.caption.strip()]
         said = ("its caption is empty", "describe the picture")
         problems += [plan.placed(Problem(key, *said, code="E-CAP-EMPTY"), where) for key in empty]
+    open_ = [f"{sample.key} ({sample.state or 'not looked at'})" for _, sample in found if sample.state != "approved"]
+    if open_ and plan.spec.captions.review == "required":
+        message = f"{len(open_)} of {len(found)} captions are not approved: {names(open_, MOST_NAMED)}"
+        hint = f"loraspec captions review {plan.document.name}"
+        problems.append(plan.placed(Problem("captions.review", message, hint, code="E-CAP-REVIEW")))
     return problems
 
 
@@ -205,7 +216,7 @@ def _warnings(plan: Plan, data: DataPlan) -> list[Problem]:
     other = [key for key, parts in settled.items() if not (parts[0] if parts else "").casefold().startswith(prefix)]
     if other:
         warn("captions.first_prefix", "W-CAP-PREFIX", f"{len(other)} captions do not start with {captions.first_prefix!r}: {names(other)}")
-    short = [bucket for bucket in data.buckets if len(bucket.images) * data.repeats < data.visits_per_step]
+    short = [bucket for bucket in data.buckets if sum(map(data.repeats_of, bucket.images)) < data.visits_per_step]
     if short:
         sizes = ", ".join(f"{bucket.width} x {bucket.height}" for bucket in short)
         message = f"buckets that never fill a step of {data.visits_per_step}: {sizes}; their steps are smaller"

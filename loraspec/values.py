@@ -30,8 +30,7 @@ class Context:
     """What a component may know of its surroundings before a run.
 
     Attributes:
-        folder: Folder of the spec file; relative paths start here.
-        rng: The run's random source.
+        folder, rng: Folder of the spec file, where relative paths start; the run's random source.
         extensions: Results of a plugin-defined registration hook, by hook name: ``(plugin name, value)`` pairs in
             plugin order (see ``loraspec_register_hookspecs``).
     """
@@ -58,10 +57,11 @@ class Sample:
     Attributes:
         key: Unique and stable: the path relative to its source's root with ``/``, after the source's number when there are several.
         width, height: px, after EXIF orientation.
-        caption, caption_path: The caption as found, or None; the text file that holds nothing else, where there is one.
-        rights: ``own``, ``licensed`` or ``public-domain``; "" when not declared.
-        credits: Who is to be named.
+        caption, caption_path: The caption as found, or None; the text file that holds it or would, None for captions without files.
+        rights, credits: ``own``, ``licensed`` or ``public-domain``, "" when not declared; who is to be named.
         read: Returns the encoded image's bytes (what is hashed).
+        home, state: Folder with its source's ledger of captions (None: beside the spec); what that says, which no source does.
+        repeats: How often it is seen in an epoch; None: as the spec says.
     """
 
     key: str
@@ -72,6 +72,9 @@ class Sample:
     credits: str
     read: Callable[[], bytes]
     caption_path: Path | None = None
+    home: Path | None = None
+    state: str = ""
+    repeats: int | None = None
 
 
 @frozen
@@ -87,8 +90,7 @@ class Target:
     """One module that an adapter may adapt.
 
     Attributes:
-        component: ``unet``, ``text_encoder`` or ``text_encoder_2``.
-        name: Dotted module path inside the component, in diffusers' or transformers' naming.
+        component, name: ``unet``, ``text_encoder`` or ``text_encoder_2``; dotted module path inside it, as its library names it.
         in_features, out_features: Width; channels for a 1x1 convolution.
         conv: True for a 1x1 convolution (its weights are ``[out, in, 1, 1]``).
     """
@@ -113,8 +115,7 @@ class ModelFacts:
         targets: Every module of the published target set, in module order, text encoders included.
         prediction: ``epsilon`` or ``v_prediction``.
         base: What the header of a weight file may say of the base (repo id or file name; never a path of the machine).
-        default_size: (width, height) of grid images, px.
-        unet_config: The U-Net's config, for exporters that rename by it.
+        default_size, unet_config: (width, height) of grid images, px; the U-Net's config, for exporters that rename by it.
         files: Lists every file that loading reads by a public name, {} without; LockError when a branch of the hub is named.
     """
 
@@ -278,11 +279,10 @@ class AdapterState:
     """An adapter's weights by neutral names, on the host.
 
     Attributes:
-        kind: As in ``AdapterFacts``.
+        kind, rank: As in ``AdapterFacts``.
         tensors: ``<component>.<module>.lora_down.weight`` ``[rank, in]`` (or ``[rank, in, 1, 1]``) and ``...lora_up.weight``
             ``[out, rank]`` for kind ``lora``; float32.
         alphas: alpha by ``<component>.<module>``.
-        rank: Rank.
     """
 
     kind: str

@@ -23,13 +23,15 @@ LISTINGS = {"glob", "rglob", "iterdir"}
 ORDERLESS = {"sorted", "any", "all", "sum", "len", "set", "frozenset", "min", "max"}  # what is made of a listing has no order
 WRITES = {"write_text", "write_bytes"}
 ALLOWED = {
-    "loraspec/blind/server.py": {"http"},  # serves one page to this machine; asks for nothing
+    "loraspec/localpage.py": {"http"},  # serves one page to this machine; asks for nothing
     "loraspec/cachefolder.py": {"os.walk"},  # sizes and ages, sorted by whoever needs an order
     "loraspec/engine/takeup.py": {"os.walk"},  # what was left half-written goes, in any order
     "loraspec/engine/cells.py": {"PIL.Image.open"},  # PNGs of the run's own
     "loraspec/images.py": {"PIL.Image.open"},
     "loraspec/testing/pipelines.py": {"from_pretrained"},  # of folders that it wrote itself
     "loraspec/testing/suites/pictures.py": {"PIL.Image.open", "numpy.random.get_state"},  # to prove that it is left alone
+    "plugins/loraspec_guide/captioners/chat.py": {"urllib"},  # takes addresses apart
+    "plugins/loraspec_guide/captioners/registry.py": {"urllib"},  # takes addresses apart
     "plugins/loraspec_guide/grid/report.py": {"PIL.Image.open"},  # formats listed, bombs caught
     "plugins/loraspec_guide/models/family.py": {"manual_seed"},  # a picture's seed, as a person gives it to diffusers
     "plugins/loraspec_guide/models/tokens.py": {"from_pretrained"},  # a tokenizer, from a local folder that was looked at
@@ -46,6 +48,7 @@ WRITERS = {
     "loraspec/cli/init.py": "a new spec, which a person makes again", "loraspec/cli/schema.py": "a schema, which a person makes again",
     "loraspec/cli/migrate.py": "a person's spec, under version control or shown first",
     "loraspec/locking/files.py": "a lock beside a spec: staged and renamed, a person makes it again",
+    "plugins/loraspec_guide/captioners/local.py": "a temporary copy for another program",
     "loraspec/picking.py": "a copy too large for memory: staged, synchronised, compared, renamed",
 }
 """Modules that may write files by themselves, each with the reason."""

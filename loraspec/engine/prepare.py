@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from loraspec.contracts import Visit
+from loraspec.drafts import drafted, request_of
 from loraspec.engine.look import THUMBNAILS, Images, Looked, read_planned
 from loraspec.engine.store import append_line, read_lines, write_bytes, write_lines
 from loraspec.engine.text import every_embedding
 from loraspec.engine.watch import is_out_of_memory
 from loraspec.errors import Problem, RunError, SpecError
-from loraspec.images import decode
 from loraspec.scan import names
 
 if TYPE_CHECKING:
@@ -150,22 +150,32 @@ def draft_captions(run: Run) -> None:
     """Let the captioner write the captions that are missing; drafts of an earlier start are kept as they were.
 
     Raises:
-        SpecError: An image changed since it was planned.
+        SpecError: An image changed since it was planned, or the captioner wrote nothing of some; the others are kept.
     """
     missing = [placed for placed in (*run.data.images, *run.data.heldout) if placed.sample.caption is None]
-    if not missing or run.captioner is None:
+    choice = run.plan.one("captioner")
+    if not missing or choice is None:
         return
+    if hasattr(run.captioner, "announce"):  # programs, servers: a run starts and reaches nothing
+        message = f"{len(missing)} images have no caption, and {choice.entry.qualified} works outside of a run"
+        hint = f"loraspec captions draft {run.plan.document.name}"
+        raise SpecError([run.plan.placed(Problem("captions.captioner", message, hint, code="E-CAP-DRAFT"))])
     known = {row["key"]: row for row in read_lines(run.folder / "drafts.jsonl")}
-    for number, placed in enumerate(missing, 1):
+    content = {placed.sample.key: read_planned(run, placed)[1] for placed in missing}
+    run.drafts |= {key: row["caption"] for key, row in known.items() if content.get(key) == row["sha256"]}
+    wanted = [placed.sample for placed in missing if placed.sample.key not in run.drafts]
+    requests = [request_of(sample, content[sample.key], run.plan.spec.captions) for sample in wanted]
+    problems: list[Problem] = []
+    for number, draft in enumerate(drafted(run.captioner, requests, name=choice.entry.qualified), 1):
         run.check_interrupt()
-        encoded, sha256 = read_planned(run, placed)
-        row = known.get(placed.sample.key)
-        if row is None or row["sha256"] != sha256:
-            text = run.captioner.caption(decode(encoded), sample=placed.sample, style_tag=run.plan.spec.captions.style_tag)
-            row = {"key": placed.sample.key, "sha256": sha256, "caption": text}
-            append_line(run.folder / "drafts.jsonl", row)
-        run.drafts[placed.sample.key] = row["caption"]
-        run.progress("caption", number, len(missing))
+        if draft.problem:
+            problems.append(Problem(draft.key, draft.problem, "start the run again: what was drafted is kept", code="E-CAP-DRAFT"))
+        else:
+            append_line(run.folder / "drafts.jsonl", {"key": draft.key, "sha256": content[draft.key], "caption": draft.text})
+            run.drafts[draft.key] = draft.text
+        run.progress("caption", number, len(requests))
+    if problems:
+        raise SpecError(problems)
     run.data = run.data.with_captions(run.drafts)
 
 
@@ -194,7 +204,7 @@ def _row(run: Run, looked: Looked, *, thumb: str) -> dict[str, Any]:
         "rights": sample.rights,
         "credits": sample.credits,
         "caption": sample.caption,
-        "caption_state": "drafted" if sample.key in run.drafts else "found",
+        "caption_state": "draft" if sample.key in run.drafts else sample.state or "found",
         "heldout": looked.heldout,
         "thumb": thumb,
     }

@@ -15,7 +15,7 @@ IDENTITY, COMFORT, EXTENSION = "identity", "comfort", "extension"
 _KEYS: dict[str, str] = {
     COMFORT: """
         run.output requires launcher trackers
-        data.expect.images data.expect.min_side captions.first_prefix captions.max_tokens
+        data.expect.images data.expect.min_side captions.first_prefix captions.max_tokens captions.review
         captions.lint.ignore captions.lint.min_descriptors captions.lint.near captions.lint.fused
         train.log_every train.checkpoint_every train.workers
     """,
@@ -28,7 +28,7 @@ _KEYS: dict[str, str] = {
         loraspec plugins run.name run.seed
         model data.sources data.repeats data.resolution data.transforms
         data.buckets.step data.buckets.min data.buckets.max data.buckets.upscale
-        captions.separator captions.style_tag captions.captioner captions.transforms
+        captions.separator captions.style_tag captions.captioner captions.instructions captions.examples captions.transforms
         adapter optimizer lr_scheduler objective exporters callbacks
         train.batch_size train.gradient_accumulation_steps train.mixed_precision train.gradient_checkpointing train.max_grad_norm
         train.device train.allow_tf32 train.deterministic train.threads train.text_batch

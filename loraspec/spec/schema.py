@@ -140,6 +140,11 @@ class CaptionsTable:
         default=75, help="Longest caption that is trained without a warning, start and end not counted.",
         unit="tokens", validator=positive(),
     )
+    review: Literal["none", "required"] = option(
+        default="none", help="With ``required`` nothing is trained before a person approved every caption (`loraspec captions review`).",
+    )
+    instructions: str = option(default="", help="What a captioner is told to write; when empty, what the guide says of captions.")
+    examples: tuple[str, ...] = option(default=(), help="Captions that a captioner is shown as examples.")
     lint: Lint = option(factory=Lint, help="What `loraspec captions lint` remarks.")
     captioner: Choice | None = option(default=None, help="Drafts captions for images that have none.")
     transforms: tuple[Choice, ...] = option(default=(), help="Caption transforms, in order, drawn anew for every visit.")

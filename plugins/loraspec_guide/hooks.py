@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from loraspec import Component, Problem, hookimpl
 from loraspec_guide.adapters import registry as adapters
+from loraspec_guide.captioners import registry as captioners
 from loraspec_guide.captions import registry as captions
 from loraspec_guide.data import registry as data
 from loraspec_guide.exporters import registry as exporters
@@ -30,8 +31,14 @@ def loraspec_register_model_family() -> Iterable[Component]:
 
 @hookimpl
 def loraspec_register_data_source() -> Iterable[Component]:
-    """Offer ``folder``."""
+    """Offer ``folder`` and ``imagefolder``."""
     return data.DATA_SOURCES
+
+
+@hookimpl
+def loraspec_register_captioner() -> Iterable[Component]:
+    """Offer ``sidecar``, ``template``, ``command`` and ``openai-chat``."""
+    return captioners.CAPTIONERS
 
 
 @hookimpl

@@ -152,7 +152,7 @@ def hostile_run(folder: Path, text: str) -> Path:
     for cell in cells[:2]:
         save_png(folder / "grid" / "cells" / cell["file"], Image.new("RGB", (8, 8), (40, 90, 200)), {"prompt": text})
     rows = [
-        {"key": text, "caption": text, "caption_state": "drafted", "rights": text, "credits": text, "width": 8, "height": 8, "thumb": text}
+        {"key": text, "caption": text, "caption_state": "draft", "rights": text, "credits": text, "width": 8, "height": 8, "thumb": text}
     ]
     events = [
         {"kind": "message", "severity": "warning", "text": text},

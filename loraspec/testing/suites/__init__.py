@@ -8,13 +8,14 @@ from loraspec.testing.suites.metrics import MetricSuite
 from loraspec.testing.suites.models import ModelFamilySuite
 from loraspec.testing.suites.optimizers import LRSchedulerSuite, OptimizerSuite
 from loraspec.testing.suites.outputs import CallbackSuite, EvaluatorSuite, ExporterSuite, LauncherSuite, TrackerSuite
-from loraspec.testing.suites.pictures import CaptionTransformSuite, DataSourceSuite
+from loraspec.testing.suites.pictures import CaptionerSuite, CaptionTransformSuite, DataSourceSuite
 
 SUITES: dict[str, type[ComponentSuite]] = {
     suite.stage: suite
     for suite in (
         ModelFamilySuite,
         DataSourceSuite,
+        CaptionerSuite,
         CaptionTransformSuite,
         AdapterSuite,
         OptimizerSuite,
@@ -33,6 +34,7 @@ __all__ = [
     "AdapterSuite",
     "CallbackSuite",
     "CaptionTransformSuite",
+    "CaptionerSuite",
     "ComponentSuite",
     "DataSourceSuite",
     "EvaluatorSuite",

@@ -1,13 +1,15 @@
-"""Suites for ``data_source`` and ``caption_transform``."""
+"""Suites for ``data_source``, ``captioner`` and ``caption_transform``."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 import numpy as np
 
-from loraspec.contracts import CaptionTransform, DataSource
+from loraspec.contracts import Captioner, CaptionTransform, DataSource
+from loraspec.drafts import CaptionDraft, CaptionRequest, cleaned
 from loraspec.randomness import generator
 from loraspec.testing.suites.base import SEED, ComponentSuite
 from loraspec.values import Context, Rights, Sample, Scan
@@ -75,6 +77,53 @@ class DataSourceSuite(ComponentSuite):
 
 def _sample(key: str = "a.png") -> Sample:
     return Sample(key=key, width=64, height=64, caption=None, rights="own", credits="", read=lambda: b"")
+
+
+class CaptionerSuite(ComponentSuite):
+    """``build(options)`` gives a ``Captioner``. Override ``prepare`` to write what the options name, or to start a server."""
+
+    stage: ClassVar[str] = "captioner"
+
+    def requests(self, folder: Path, count: int = 3) -> list[CaptionRequest]:
+        """Return requests about pictures in ``folder``."""
+        write_pictures(folder, count)
+        found = []
+        for number in range(count):
+            path = folder / f"{number:02}.png"
+            data = path.read_bytes()
+            sha256, text = hashlib.sha256(data).hexdigest(), path.with_suffix(".txt")
+            found.append(CaptionRequest(path.name, sha256, path.read_bytes, None, style_tag="by Nobody", path=text))
+        return found
+
+    def test_it_keeps_the_contract(self, built: Any) -> None:
+        """It has ``caption(requests)``; what it announces is text, and ``consent`` is yes or no."""
+        assert isinstance(built, Captioner)
+        assert isinstance(getattr(built, "consent", False), bool)
+
+    def test_every_request_is_answered_once(self, built: Any, tmp_path: Path) -> None:
+        """In any order, with a caption or with the reason why there is none."""
+        requests = self.requests(tmp_path)
+        if hasattr(built, "announce"):
+            assert isinstance(built.announce(requests), str)
+        drafts = list(built.caption(requests))
+
+        assert sorted(draft.key for draft in drafts) == [request.key for request in requests]
+        for draft in drafts:
+            assert isinstance(draft, CaptionDraft)
+            assert draft.problem or cleaned(draft.text), draft
+        assert any(not draft.problem for draft in drafts), f"no draft at all: {drafts[0].problem}"
+
+    def test_no_request_is_no_work(self, built: Any) -> None:
+        """Nothing asked, nothing answered."""
+        assert list(built.caption([])) == []
+
+    def test_global_random_state_is_left_alone(self, built: Any, tmp_path: Path) -> None:
+        """A run's draws are its own."""
+        before = np.random.get_state()  # noqa: NPY002
+        list(built.caption(self.requests(tmp_path, 1)))
+        after = np.random.get_state()  # noqa: NPY002
+
+        assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 class CaptionTransformSuite(ComponentSuite):

@@ -138,17 +138,24 @@ class FolderScan:
         if _NAMES.get(path.suffix.lower(), facts.kind) != facts.kind:
             self.remarks.add("W-IMG-EXT", key, facts.kind)
         reader = _Reader(path, key, hashlib.sha256(data).hexdigest())
-        return Sample(key, facts.width, facts.height, caption, options.rights, options.credits, reader, written)
+        home: Path | None = self.root
+        if options.path.startswith("package:"):  # an installed package is no place to write captions
+            home = written = None
+        rights = (options.rights, options.credits)
+        return Sample(key, facts.width, facts.height, caption, *rights, reader, written, home, repeats=self._repeats(key))
+
+    def _repeats(self, key: str) -> int | None:
+        """Return how often the folder itself says that an image is seen in an epoch."""
+        return None
 
     def _caption(self, key: str, named: Names) -> tuple[str | None, Path | None]:
-        """Return an image's caption and its file, None without one; "-" when it is wrong, so that it is not told as missing too."""
-        found = named.caption_of(key)
+        """Return an image's caption, None without one, "-" when it is wrong (so that it is not told as missing too); and its file."""
+        found, path = named.caption_of(key), self.root / (stem(key) + named.ending)
         if found is None:
-            return ("-" if stem(key) + named.ending in named.refused else None), None
+            return ("-" if stem(key) + named.ending in named.refused else None), path
         if isinstance(found, Problem):
             self.problems.append(found)
             return "-", None
-        path = self.root / found
         return self._text(key, read_caption(key, path)), path
 
     def _text(self, key: str, caption: Caption | Problem) -> str:

@@ -270,7 +270,7 @@ def _captions(data: RunData) -> dict[str, Any]:
     for row in (shown[index] for index in chosen):
         path = inside(data.folder / "grid" / "thumbs", row.get("thumb"), THUMB)
         found.append({
-            "key": str(row.get("key", "")), "caption": str(row.get("caption") or ""), "drafted": row.get("caption_state") == "drafted",
+            "key": str(row.get("key", "")), "caption": str(row.get("caption") or ""), "drafted": row.get("caption_state") == "draft",
             "image": _image(path, STRIP), "size": f"{row.get('width')} × {row.get('height')} px",
         })  # fmt: skip
     return {"items": found, "total": len(rows)}
