@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,9 +15,12 @@ from loraspec.values import Sample
 if TYPE_CHECKING:
     import numpy as np
 
-    from loraspec_guide.captions.registry import DropoutOptions, EnsureOptions, ShuffleOptions, TidyOptions
+    from loraspec_guide.captions.registry import AffixOptions, DropoutOptions, EnsureOptions, ShuffleOptions, TidyOptions
 
 Descriptors = tuple[str, ...]
+_BETWEEN = "\x1f"  # between descriptors while a caption is one text; no caption holds control characters
+_CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
+_CHOICES = 1000  # in one caption
 
 
 def clean(descriptor: str) -> str:
@@ -60,16 +64,58 @@ class Ensure:
 
 
 @frozen
+class Affix:
+    """Puts descriptors before and behind; those that are there already, but for case, are moved and not doubled."""
+
+    options: AffixOptions
+    deterministic: ClassVar[bool] = True
+
+    def __call__(self, descriptors: Descriptors, *, sample: Sample, rng: np.random.Generator) -> Descriptors:
+        """Return first, the others, last; draws nothing. A caption that is empty stays empty."""
+        if not descriptors:
+            return ()
+        first, last = (tuple(map(clean, part)) for part in (self.options.first, self.options.last))
+        given = set(map(_same, (*first, *last)))
+        return (*first, *(part for part in descriptors if _same(part) not in given), *last)
+
+
+@frozen
+class Wildcard:
+    """Replaces ``{a|b|c}`` by one of its parts, each as likely as the others; the innermost first. Parts may hold separators."""
+
+    deterministic: ClassVar[bool] = False
+
+    def __call__(self, descriptors: Descriptors, *, sample: Sample, rng: np.random.Generator) -> Descriptors:
+        """Return the descriptors with every choice made; braces without a bar are text."""
+        text = _BETWEEN.join(descriptors)
+        for _ in range(_CHOICES):
+            found = _CHOICE.search(text)
+            if found is None:
+                break
+            parts = found[1].split("|")
+            text = text[: found.start()] + parts[uniform53(rng) * len(parts) >> 53] + text[found.end() :]
+        return tuple(part.strip() for part in text.split(_BETWEEN))
+
+
+@frozen
 class Shuffle:
-    """A uniform order of all descriptors but the first ``keep``."""
+    """A uniform order of all descriptors but the first ``keep``, or those outside of ``keep_separator``."""
 
     options: ShuffleOptions
     deterministic: ClassVar[bool] = False
 
     def __call__(self, descriptors: Descriptors, *, sample: Sample, rng: np.random.Generator) -> Descriptors:
-        """Return the same descriptors in a new order."""
-        kept, rest = descriptors[: self.options.keep], descriptors[self.options.keep :]
-        return (*kept, *(rest[place] for place in order_of(rng, len(rest))))
+        """Return the same descriptors in a new order; the separator itself is taken out."""
+        first, rest, last = self._parts(descriptors)
+        return (*first, *(rest[place] for place in order_of(rng, len(rest))), *last)
+
+    def _parts(self, descriptors: Descriptors) -> tuple[Descriptors, Descriptors, Descriptors]:
+        mark = self.options.keep_separator.strip()
+        if mark and any(mark in part for part in descriptors):
+            sides = [*_BETWEEN.join(descriptors).split(mark, 2), ""][:3]
+            first, rest, last = (tuple(part.strip() for part in side.split(_BETWEEN) if part.strip()) for side in sides)
+            return first, rest, tuple(part for part in last if part != mark)
+        return descriptors[: self.options.keep], descriptors[self.options.keep :], ()
 
 
 @frozen

@@ -15,7 +15,7 @@ _TOLD = {
     "W-CAP-BOM": ("captions begin with a byte order mark, which is taken off", "save them as UTF-8 without one"),
     "W-CAP-NORM": ("captions have letters in pieces (not in Unicode's form NFC); they are put together", "save them in form NFC"),
     "W-CAP-INVISIBLE": ("captions hold characters that cannot be seen and are trained as they are", "take them out"),
-    "W-CAP-SYNTAX": ("captions hold what looks like prompt syntax; it is trained as plain text", "write (word:1.2) as word"),
+    "W-CAP-SYNTAX": ("captions hold what looks like prompt syntax; it is text to all but wildcard", "write (word:1.2) as word"),
     "W-IMG-EXT": ("images have another format than their name says; they are read by content", "rename them"),
     "W-IMG-EXIF": ("images hold EXIF data that cannot be read; they are taken as they lie", "look whether they lie on their side"),
     "W-IMG-ICC": ("images have a colour profile that is not sRGB; it is passed over, so colours shift", "convert them to sRGB"),

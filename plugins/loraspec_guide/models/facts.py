@@ -75,4 +75,5 @@ def model_facts(options: ModelOptions, *, context: Context, family: str) -> Mode
         for file in sorted(file for part in ("unet", *base.text, "vae") for file in (place.path / part).glob("*.safetensors")):
             tensor_names(file)  # a file that was cut short is told before anything heavy is imported
     facts = facts_of(base, public=place.public, prediction=prediction_of(place, base, options.prediction))
-    return evolve(facts, files=files_of(options, context), counter=counter(options, context, place, base, family))
+    counts = counter(options, context, place, base, family)
+    return evolve(facts, files=files_of(options, context), counter=counts, max_tokens=facts.max_tokens * options.chunks)

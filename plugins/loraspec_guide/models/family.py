@@ -79,20 +79,38 @@ class Family:
         return (mean - shift) * scale, (std * scale).expand_as(mean)
 
     def tokenize(self, prompts: Sequence[str]) -> np.ndarray[Any, Any]:
-        """Prompts -> int64 ``[B, encoders, T]``, padded; longer prompts are cut."""
+        """Prompts -> int64 ``[B, encoders, T]``, padded; longer prompts are cut. With ``chunks`` T is 77 for each of them."""
         import numpy as np
 
-        per_encoder = [np.asarray(one(list(prompts), padding="max_length", max_length=self.base.max_length, truncation=True).input_ids)
-                       for one in self.tokenizers]
+        length, chunks = self.base.max_length, self.options.chunks
+        per_encoder = []
+        for one in self.tokenizers:
+            if chunks == 1:
+                rows = one(list(prompts), padding="max_length", max_length=length, truncation=True).input_ids
+            else:
+                rows = [_chunked(ids[1:-1], one, length, chunks) for ids in one(list(prompts), truncation=False, verbose=False).input_ids]
+            per_encoder.append(np.asarray(rows))
         return np.stack(per_encoder, axis=1).astype(np.int64)
 
     def count_tokens(self, prompt: str) -> int:
         """Tokens of a prompt for the first encoder, start and end not counted, uncut."""
         return len(self.tokenizers[0](prompt, truncation=False, verbose=False).input_ids) - 2
 
-    @abstractmethod
     def encode_tokens(self, tokens: Tensor) -> Mapping[str, Tensor]:
-        """int64 ``[B, encoders, T]`` -> what the denoiser is conditioned on, in the encoders' dtype."""
+        """int64 ``[B, encoders, T]`` -> what the denoiser is conditioned on, in the encoders' dtype; differentiable.
+
+        Chunks are encoded one by one and joined along T; what is pooled is the first one's.
+        """
+        batch, chunks = len(tokens), self.options.chunks
+        if chunks == 1:
+            return self._encode(tokens)
+        pieces = tokens.unflatten(2, (chunks, -1)).transpose(1, 2).flatten(0, 1)
+        told = {name: value.unflatten(0, (batch, chunks)) for name, value in self._encode(pieces).items()}
+        return {name: value.flatten(1, 2) if name == "embeds" else value[:, 0] for name, value in told.items()}
+
+    @abstractmethod
+    def _encode(self, tokens: Tensor) -> Mapping[str, Tensor]:
+        """The same for prompts of one chunk; ``embeds`` is ``[B, T, D]``."""
 
     @abstractmethod
     def condition(self, encoded: Mapping[str, Tensor], *, placements: Sequence[Placement]) -> Mapping[str, Tensor]:
@@ -198,6 +216,15 @@ def _normalisation(config: Any, latents: Tensor) -> tuple[Tensor | float, Tensor
         shift = torch.tensor(mean, dtype=latents.dtype, device=latents.device).view(shape)
         return shift, config.scaling_factor / torch.tensor(std, dtype=latents.dtype, device=latents.device).view(shape)
     return float(getattr(config, "shift_factor", None) or 0.0), float(config.scaling_factor)
+
+
+def _chunked(ids: Sequence[int], tokenizer: Any, length: int, chunks: int) -> list[int]:
+    """Return a prompt's tokens as so many pieces, each with start, end and padding of its own."""
+    found: list[int] = []
+    for number in range(chunks):
+        piece = [tokenizer.bos_token_id, *ids[number * (length - 2) : (number + 1) * (length - 2)], tokenizer.eos_token_id]
+        found += [*piece, *[tokenizer.pad_token_id] * (length - len(piece))]
+    return found
 
 
 @contextmanager

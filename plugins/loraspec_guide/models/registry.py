@@ -42,6 +42,10 @@ class ModelOptions:
     )
     clip_skip: int = option(default=0, help="Last layers of the text encoders to leave out, beyond what the family leaves out itself.",
                             unit="layers", validator=[validators.ge(0), validators.le(11)])
+    chunks: int = option(
+        default=1, help="Prompts are read in so many pieces of 75 tokens, each with start and end, as ComfyUI and A1111 read long ones.",
+        validator=[validators.ge(1), validators.le(4)],
+    )
     prediction: Literal["auto", "epsilon", "v_prediction"] = option(
         default="auto", help="What the denoiser predicts; auto reads the base's scheduler config (epsilon for a hub id until it is loaded)."
     )

@@ -18,7 +18,7 @@ class Sd15(Family):
 
     family: ClassVar[str] = "sd15"
 
-    def encode_tokens(self, tokens: Tensor) -> Mapping[str, Tensor]:
+    def _encode(self, tokens: Tensor) -> Mapping[str, Tensor]:
         """int64 ``[B, 1, T]`` -> ``embeds`` [B, T, D], in the encoder's dtype; differentiable."""
         encoder: Any = self.text_encoders["text_encoder"]
         device = next(encoder.parameters()).device
@@ -47,6 +47,10 @@ class Sd15(Family):
         )
 
     def _prompt(self, pipeline: Any, picture: Picture, *, guided: bool) -> dict[str, Tensor | None]:
+        if self.options.chunks > 1:  # the pipeline cuts after 77 tokens
+            tokens = torch.from_numpy(self.tokenize([picture.prompt, picture.negative])).to(self.precision.device)
+            embeds = self.encode_tokens(tokens)["embeds"]
+            return {"prompt_embeds": embeds[:1], "negative_prompt_embeds": embeds[1:] if guided else None}
         made = pipeline.encode_prompt(prompt=picture.prompt, device=self.precision.device, num_images_per_prompt=1,
                                       do_classifier_free_guidance=guided, negative_prompt=picture.negative or None)
         embeds = made[0]

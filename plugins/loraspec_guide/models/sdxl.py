@@ -18,7 +18,7 @@ class Sdxl(Family):
 
     family: ClassVar[str] = "sdxl"
 
-    def encode_tokens(self, tokens: Tensor) -> Mapping[str, Tensor]:
+    def _encode(self, tokens: Tensor) -> Mapping[str, Tensor]:
         """int64 ``[B, 2, T]`` -> ``embeds`` [B, T, D1 + D2] and ``pooled`` [B, P], in the encoders' dtype; differentiable."""
         layer = -(self.options.clip_skip + 2)
         embeds, pooled = [], None
@@ -56,7 +56,19 @@ class Sdxl(Family):
         )
 
     def _prompt(self, pipeline: Any, picture: Picture, *, guided: bool) -> dict[str, Tensor | None]:
+        if self.options.chunks > 1:
+            return self._long_prompt(picture, guided=guided)
         names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
         made = pipeline.encode_prompt(prompt=picture.prompt, negative_prompt=picture.negative or None, do_classifier_free_guidance=guided,
                                       device=self.precision.device, clip_skip=self.options.clip_skip or None)
         return dict(zip(names, made, strict=True))
+
+    def _long_prompt(self, picture: Picture, *, guided: bool) -> dict[str, Tensor | None]:
+        """The same for prompts in chunks, which the pipeline cannot encode."""
+        tokens = torch.from_numpy(self.tokenize([picture.prompt, picture.negative])).to(self.precision.device)
+        told = self.encode_tokens(tokens)
+        embeds, pooled = told["embeds"], told["pooled"]
+        if not picture.negative and self.base.pipeline["force_zeros_for_empty_prompt"]:
+            embeds, pooled = (torch.cat([value[:1], torch.zeros_like(value[1:])]) for value in (embeds, pooled))
+        return {"prompt_embeds": embeds[:1], "negative_prompt_embeds": embeds[1:] if guided else None,
+                "pooled_prompt_embeds": pooled[:1], "negative_pooled_prompt_embeds": pooled[1:] if guided else None}  # fmt: skip

@@ -47,6 +47,20 @@ class TestShuffle(CaptionTransformSuite):
     use = "guide:shuffle"
 
 
+class TestAffix(CaptionTransformSuite):
+    """``affix`` keeps the contract."""
+
+    use = "guide:affix"
+    options = {"first": ["caricature"], "last": ["by Nobody"]}  # noqa: RUF012
+
+
+class TestWildcard(CaptionTransformSuite):
+    """``wildcard`` keeps the contract."""
+
+    use = "guide:wildcard"
+    descriptors = ("a {tall|small} man", "green coat", "dark {street|road", "lane}")
+
+
 class TestDropout(CaptionTransformSuite):
     """``dropout`` keeps the contract."""
 
@@ -115,6 +129,44 @@ def test_dropout_keeps_the_order() -> None:
     for draw in range(50):
         found = apply("dropout", WORDS, draw, descriptor=0.5)
         assert list(found) == [word for word in WORDS if word in found]
+
+
+def test_affix_puts_and_moves() -> None:
+    """Descriptors that are there already stand once, in the new place; nothing is put into an empty caption."""
+    given = {"first": ("a drawing",), "last": ("ink", "by Nobody")}
+    assert apply("affix", WORDS, **given) == ("a drawing", "man", "coat", "street", "dog", "ink", "by Nobody")
+    assert apply("affix", (), **given) == ()
+
+
+def test_wildcards_are_uniform_nested_and_may_hold_separators() -> None:
+    """Each part is as likely; what stands in braces without a bar is text."""
+    counts = Counter(apply("wildcard", ("a {red|blue|green} coat",), draw) for draw in range(3000))
+    assert set(counts) == {("a red coat",), ("a blue coat",), ("a green coat",)}
+    assert all(abs(count - 1000) < 4 * math.sqrt(3000 * 2 / 9) for count in counts.values())
+    assert {apply("wildcard", ("{a", "b|c}", "d"), draw) for draw in range(50)} == {("a", "b", "d"), ("c", "d")}
+    assert {apply("wildcard", ("{a|{b|c}}",), draw) for draw in range(50)} == {("a",), ("b",), ("c",)}
+    assert apply("wildcard", ("{a}", "b|c", "}{")) == ("{a}", "b|c", "}{")
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "last"),
+    [
+        (("man", "coat ||| street", "dog", "ink"), ("man", "coat"), ()),
+        (("man", "coat", "||| street", "dog ||| ink"), ("man", "coat"), ("ink",)),
+        (("||| man", "coat", "street", "dog", "ink"), (), ()),
+        (("man", "coat", "street", "dog", "ink |||"), ("man", "coat", "street", "dog", "ink"), ()),
+        (("man", "coat", "street", "dog", "ink"), ("man",), ()),
+    ],
+)
+def test_what_stands_outside_of_the_mark_stays(words: tuple[str, ...], first: tuple[str, ...], last: tuple[str, ...]) -> None:
+    """Kohya's keep_tokens_separator: the mark is never trained; captions without it keep ``keep`` descriptors."""
+    found = [apply("shuffle", words, draw, keep_separator="|||") for draw in range(60)]
+    for caption in found:
+        assert sorted(caption) == sorted(("man", "coat", "street", "dog", "ink"))
+        assert caption[: len(first)] == first
+        assert caption[len(caption) - len(last) :] == last
+    free = 5 - len(first) - len(last)
+    assert len(set(found)) > min(free, 2) - 1
 
 
 @pytest.mark.parametrize(
