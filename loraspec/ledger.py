@@ -245,12 +245,14 @@ def _digest(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def _entry(raw: dict[str, Any]) -> tuple[Entry, str]:
+def _entry(raw: Any) -> tuple[Entry, str]:
     """Read a line.
 
     Raises:
         ValueError, KeyError, TypeError: It is none.
     """
+    if not isinstance(raw, dict):
+        raise TypeError("no entry")
     texts = {name: raw.get(name, "") for name in ("image", "key", "text", "author", "settings", "when", "previous")}
     over, seconds = raw.get("over"), raw.get("seconds", 0.0)
     if raw["state"] not in get_args(State) or not all(isinstance(value, str) for value in texts.values()):

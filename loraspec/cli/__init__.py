@@ -17,7 +17,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "See ahead": {
         "plan": "Say exactly what a run will do; changes nothing.",
-        "captions": "Look at captions as training will see them.",
+        "captions": "Draft, check, review and exchange captions.",
         "plugins": "List the installed components and their options.",
         "cache": "Look into the cache of latents and prompt embeddings, which all runs share.",
     },

@@ -13,7 +13,7 @@ from loraspec.cli.captions.tables import export, import_
 
 @click.group()
 def command() -> None:
-    """Draft, check, review and exchange captions; look at them as training will see them."""
+    """Draft, check, review and exchange captions."""
 
 
 for made in (draft, lint, status, diff, preview, import_, export):

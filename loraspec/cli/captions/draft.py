@@ -36,7 +36,7 @@ def draft(
     plan = resolve(spec, profiles=profiles, sets=sets)
     choice = plan.one("captioner")
     if choice is None:
-        hint = "choose one: [captions.captioner] use = ..., of `loraspec components captioner`"
+        hint = "choose one: [captions.captioner] use = \"openai-chat\", or another of `loraspec plugins`"
         raise SpecError([plan.placed(Problem("captions.captioner", "the spec names no captioner", hint, code="E-CAP-DRAFT"))])
     items, problems = items_of(plan)
     echo_problems([problem for problem in problems if problem.severity == "error" and problem.code.startswith("E-IMG")])

@@ -56,7 +56,7 @@ def pieces(family: Any, prompt: str, chunks: int) -> list[np.ndarray[Any, Any]]:
 @pytest.mark.parametrize("prompt", [LONG, "a boat", ""])
 @pytest.mark.parametrize("chunks", [2, 3])
 def test_chunks_equal_pieces_that_are_joined(shape: str, tmp_path: Path, prompt: str, chunks: int) -> None:
-    """Embeddings are those of the pieces one behind the other, and the pooled one is the first piece's; in a batch they may round otherwise."""
+    """Embeddings are those of the pieces one behind the other, and the pooled one is the first piece's; joined they may round otherwise."""
     plain, long = made(tmp_path, shape, 1), made(tmp_path, shape, chunks)
     tokens = long.tokenize([prompt])
     parts = pieces(plain, prompt, chunks)
