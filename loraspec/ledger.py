@@ -157,16 +157,21 @@ class Ledger:
 
 
 class Ledgers:
-    """The ledgers of a plan's sources; each is read once."""
+    """The ledgers of a plan's sources; each is read again when its file changed."""
 
     def __init__(self) -> None:
-        self._latest: dict[Path, dict[tuple[str, str], Entry]] = {}
+        self._latest: dict[Path, tuple[tuple[int, int], dict[tuple[str, str], Entry]]] = {}
 
     def of(self, path: Path) -> Mapping[tuple[str, str], Entry]:
         """Return the last entries of a ledger, {} when it is not there."""
-        if path not in self._latest:
-            self._latest[path] = Ledger(path).latest() if path.exists() else {}
-        return self._latest[path]
+        try:
+            facts = path.stat()
+        except OSError:
+            return {}
+        now = (facts.st_size, facts.st_mtime_ns)
+        if path not in self._latest or self._latest[path][0] != now:
+            self._latest[path] = (now, Ledger(path).latest())
+        return self._latest[path][1]
 
 
 def entry_of(latest: Mapping[tuple[str, str], Entry], image: str, key: str, *, keys: Collection[str]) -> Entry | None:
@@ -201,7 +206,7 @@ def standing(entry: Entry | None, said: str | None, *, filed: bool) -> tuple[str
     if now == plain(entry.text):
         return said, state
     if not filed and now == (None if entry.over is None else plain(entry.over)):
-        return entry.text, state
+        return entry.text or None, state
     return said, "" if said is None else "edited"
 
 

@@ -17,7 +17,9 @@ from typing import Any
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 MISSING = "no browser here: apt-get install chromium chromium-driver"
-KEYS = {"left": "\ue012", "right": "\ue014", "down": "\ue015", "back": "\ue003", "tab": "\ue004", "enter": "\ue007"}
+KEYS = {"left": "\ue012", "right": "\ue014", "down": "\ue015", "back": "\ue003", "tab": "\ue004", "enter": "\ue007",
+        "escape": "\ue00c", "delete": "\ue017"}
+HELD = {"alt": "\ue00a", "control": "\ue009"}
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
@@ -43,16 +45,21 @@ class Browser:
         """Return the visible text of the element with an id."""
         return str(self.run(f"return document.getElementById({json.dumps(name)}).innerText"))
 
-    def press(self, key: str) -> None:
-        """Press a key and let it go."""
-        value = KEYS.get(key, key)
-        keys = [{"type": kind, "value": value} for kind in ("keyDown", "keyUp")]
+    def press(self, key: str, *held: str) -> None:
+        """Press a key and let it go, while others (``alt``, ``control``) are held."""
+        value, down = KEYS.get(key, key), [HELD[name] for name in held]
+        keys = [{"type": "keyDown", "value": one} for one in (*down, value)] + [{"type": "keyUp", "value": one} for one in (value, *down)]
         self.call("POST", "actions", {"actions": [{"type": "key", "id": "keyboard", "actions": keys}]})
 
     def click(self, selector: str) -> None:
         """Click what a CSS selector finds."""
         found = self.call("POST", "element", {"using": "css selector", "value": selector})
         self.call("POST", f"element/{found[ELEMENT]}/click", {})
+
+    def write(self, text: str) -> None:
+        """Press a key for each letter."""
+        keys = [{"type": kind, "value": letter} for letter in text for kind in ("keyDown", "keyUp")]
+        self.call("POST", "actions", {"actions": [{"type": "key", "id": "keyboard", "actions": keys}]})
 
     def wait(self, condition: str, seconds: float = 10.0) -> None:
         """Wait until a JavaScript expression is true."""

@@ -109,16 +109,17 @@ def write(item: Item, text: str, state: State, *, author: str = PERSON, settings
 
 
 def write_all(
-    changes: Sequence[tuple[Item, str, State]], *, author: str = PERSON, settings: str = "", seconds: float = 0.0
+    changes: Sequence[tuple[Item, str, State]], *, author: str = PERSON, settings: str = "", seconds: float = 0.0,
+    ledgers: Ledgers | None = None,
 ) -> list[Item]:
-    """The same for several images, each ledger in one piece.
+    """The same for several images, each ledger in one piece. An empty text takes a caption away.
 
     Raises:
         EnvironmentMissing, OSError, ChangedError: See ``write``; nothing was written when a caption was changed meanwhile.
     """
-    from loraspec.engine.disk import write_file
+    from loraspec.engine.disk import discard, write_file
 
-    for item, now in zip([item for item, *_ in changes], refreshed([item for item, *_ in changes]), strict=True):
+    for item, now in zip([item for item, *_ in changes], refreshed([item for item, *_ in changes], ledgers), strict=True):
         if (now.text, now.state) != (item.text, item.state):
             raise ChangedError(now)
     entries = [
@@ -131,20 +132,22 @@ def write_all(
     for item, entry in entries:
         sample = item.sample
         if sample.caption_path is not None:
-            if sample.caption is None or plain(sample.caption) != entry.text:
+            if not entry.text and sample.caption_path.exists():
+                discard(sample.caption_path)
+            elif entry.text and (sample.caption is None or plain(sample.caption) != entry.text):
                 write_file(sample.caption_path, f"{entry.text}\n".encode())
-            sample = evolve(sample, caption=entry.text)
+            sample = evolve(sample, caption=entry.text or None)
         made.append(evolve(item, sample=sample, entry=entry))
     return made
 
 
-def refreshed(items: Iterable[Item]) -> list[Item]:
-    """Return items as their files and ledgers have them now.
+def refreshed(items: Iterable[Item], ledgers: Ledgers | None = None) -> list[Item]:
+    """Return items as their files and ledgers have them now; ``ledgers`` that are kept spare reading what did not change.
 
     Raises:
         EnvironmentMissing: A ledger cannot be read.
     """
-    ledgers, found = Ledgers(), []
+    ledgers, found = ledgers or Ledgers(), []
     for item in items:
         entry = ledgers.of(item.ledger).get((item.sha256, item.own), item.entry)
         path = item.sample.caption_path

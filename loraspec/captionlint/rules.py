@@ -183,7 +183,8 @@ def _is_backdrop(descriptor: str) -> bool:
 def _elements(caption: Caption, setting: Setting) -> Iterator[str]:
     others = [part for part in content(caption, setting)[1:] if not _is_backdrop(part) and not _is_quality(part)]
     if caption.descriptors and len(others) < 2:
-        yield f"{len(others)} elements beside the subject are told apart; name things and clothes one by one"
+        told = "no element is" if not others else "1 element is"
+        yield f"{told} told apart beside the subject; name things and clothes one by one"
 
 
 def _is_quality(descriptor: str) -> bool:

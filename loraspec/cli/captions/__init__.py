@@ -7,6 +7,7 @@ import click
 from loraspec.cli.captions.draft import draft
 from loraspec.cli.captions.lint import lint
 from loraspec.cli.captions.preview import preview
+from loraspec.cli.captions.review import review
 from loraspec.cli.captions.status import diff, status
 from loraspec.cli.captions.tables import export, import_
 
@@ -16,5 +17,5 @@ def command() -> None:
     """Draft, check, review and exchange captions."""
 
 
-for made in (draft, lint, status, diff, preview, import_, export):
+for made in (draft, lint, review, status, diff, preview, import_, export):
     command.add_command(made)

@@ -48,7 +48,7 @@ def status(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], whole: 
         if shown:
             rows = [(item.state, item.key, _author(item), item.text or "") for item in shown]
             click.echo(table(rows, ("state", "image", "by", "caption")))
-        click.echo(f"{plural(len(items), 'image')}: {_counted(items)}")
+        click.echo(f"{plural(len(items), 'image')}: {counted(items)}")
     left = sum(item.state != "approved" for item in items)
     required = plan.spec.captions.review == "required"
     if left and required and not as_json:
@@ -111,7 +111,8 @@ def _drafts(items: list[Item]) -> dict[str, str]:
     return {key: text for key, text in known.items() if text is not None}
 
 
-def _counted(items: list[Item]) -> str:
+def counted(items: list[Item]) -> str:
+    """Return how many captions are in each state, coloured."""
     states = [item.state for item in items]
     parts = [click.style(f"{states.count(name)} {name}", fg=COLOURS[name]) for name in ORDER if name in states]
     return ", ".join(parts) or "none"
