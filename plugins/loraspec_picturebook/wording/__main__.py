@@ -64,12 +64,9 @@ def _done(folder: Path, style: str, seed: int, name: str, cache: Path) -> str:
 
 
 def _measured(run: Path | None, style: str, seed: int, cache: Path) -> dict[str, float]:
-    import torch
-
     from loraspec_picturebook.export import load_pipeline
 
-    with torch.inference_mode():
-        return measured(load_pipeline(), run, style, seed, cache)
+    return measured(load_pipeline(), run, style, seed, cache)
 
 
 @contextmanager

@@ -26,6 +26,8 @@ def measured(pipeline: Any, run: Path | None, style_name: str, seed: int, cache:
         ``FORM distance``: energy distance to the true pictures of the scenes. ``floor``: that of another true set.
         ``true subject`` and on: what the probe reads in true pictures.
     """
+    import torch
+
     style, scenes = STYLES[style_name], held_out(SCENES, seed=1000 + seed)
     true = true_set(scenes, style)
     probe = load("styled", cache)
@@ -34,7 +36,7 @@ def measured(pipeline: Any, run: Path | None, style_name: str, seed: int, cache:
     weights = None if run is None else _weights(run)
     for form, prompt in FORMS.items():
         prompts = [prompt(scene, style) for scene in scenes]
-        with with_lora(pipeline, weights, 1.0):
+        with torch.inference_mode(), with_lora(pipeline, weights, 1.0):
             pictures = generate(pipeline, prompts, steps=STEPS, guidance=GUIDANCE, seed=seed * 1_000_003, batch=32)
         found[f"{form} distance"] = distance(pictures, true)
         found |= {f"{form} {what}": value for what, value in score(probe, pictures, scenes).items() if what in READ}
