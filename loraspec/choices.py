@@ -124,7 +124,7 @@ def spec_warnings(spec: Spec, stages: Mapping[str, Sequence[ResolvedStage]]) -> 
         if not getattr(stage.options, "rights", "declared"):
             hint = 'rights = "own", "licensed" or "public-domain"; and credits = "who is to be named"'
             message = "does not say with which right these images are used"
-            yield Problem(f"{stage.path}.rights", message, hint, severity="warning", code="W-DATA-RIGHTS")
+            yield Problem(f"{stage.path}.rights", message, hint, code="E-DATA-RIGHTS")
     tag, prompts = spec.captions.style_tag, spec.grid.prompts
     if tag and prompts and not any(tag.casefold() in prompt.casefold() for prompt in prompts):
         hint = "the style is learnt together with its tag"

@@ -30,9 +30,19 @@ E-DATA-DRIFT | An image or a caption is not what it was. | Leave the data alone 
 E-DATA-EMPTY | A data source has no images, or its folder is not there. | Put images there, or mend `path`.
 E-DATA-HELDOUT | As many images are held out as there are. | Lower `grid.heldout`.
 E-DATA-NAME | A file name holds characters that cannot be printed. | Rename the file.
+E-DATA-PACKED | A tar or Parquet file is damaged, or holds samples that cannot be told apart. | Get the file again.
 E-DATA-READ | A data source is no folder, or cannot be read. | Name a folder that you may read.
+E-DATA-RIGHTS | Nobody says with which right images are used. | `rights = "own"`, `"licensed"` or `"public-domain"` in their source.
 E-DATA-SIZE | A data source has more than 100,000 files. | Name the folder that holds the images alone.
 E-DATA-TABLE | A table of captions is missing, doubled or odd, or names images that are not there. | Mend the row that is named.
+E-FETCH-DRIFT | An image that was fetched was changed, or is gone. | Delete it and fetch again, or leave it out with `exclude`.
+E-FETCH-GATED | A data set's owner wants to know who takes it. | Log in, accept its conditions, fetch again.
+E-FETCH-HTTP | A server cannot be reached, is busy, refuses, or breaks off. | `loraspec fetch` again: it goes on where it was.
+E-FETCH-IMAGE | What a server sent is no image that can be used. | Leave it out with `exclude`, or try later.
+E-FETCH-KEY | A service wants a key. | Set the environment variable that is named.
+E-FETCH-LIST | The list of what was fetched is damaged. | Take the line out, and fetch again.
+E-FETCH-NONE | Images of a source were not fetched yet, or nothing fits its options. | `loraspec fetch SPEC`, or widen the choice.
+E-FETCH-TABLE | A table that lists images is not what it is documented to be. | Get it again, or mend the column's name.
 E-IMG-ALPHA | An image has transparency: what would show is not known. | Flatten it on the background that you want learnt.
 E-IMG-ANIMATED | An image has several frames. | Keep the frame that you mean.
 E-IMG-ASPECT | An image is more than ten times as long as wide. | Cut out the part that you mean.
@@ -132,6 +142,7 @@ W-CACHE-FULL | The cache is full; nothing more is kept. | `loraspec cache clear`
 W-CACHE-OFF | The cache cannot be used; the run goes on without. | Look at the folder's rights.
 W-CAP-BOM | Captions begin with a byte order mark, which is taken off. | Save them as UTF-8 without one.
 W-CAP-DRAFT | Captions will be drafted when the run starts. | Nothing, or write them yourself.
+W-CAP-FOLDER | Images are captioned by the words of their folder. | Write a caption for each.
 W-CAP-INVISIBLE | Captions hold characters that cannot be seen; they are trained. | Take them out.
 W-CAP-KEPT | An approved caption was kept although a table has another. | `captions import --overwrite` replaces it.
 W-CAP-LEDGER | The ledger of captions was edited by hand, or two were merged. | Look at the line; the last one about an image counts.
@@ -147,8 +158,10 @@ W-D-STUCK | D-Adaptation's estimate has not grown. | What the message names, in 
 W-DATA-COUNT | There are fewer or more images than the recipe expects. | Add or remove images, or mend `data.expect.images`.
 W-DATA-DUP | Images show the same pixels. | Keep one of each, or raise `data.repeats`.
 W-DATA-HELDOUT | Held-out images leave few to train on, or near-duplicates keep some back. | Find more images, or lower `grid.heldout`.
+W-DATA-NEAR | Images are nearly the same picture. | Keep one of each.
+W-DATA-OUTSIDE | Images lie outside the folders that a source reads. | Put them into one, or leave it so.
 W-DATA-RESOLUTION | The resolution is far from what the base was trained at. | Train at the base's own.
-W-DATA-RIGHTS | Nobody says with which right images are used. | `rights = "own"`, `"licensed"` or `"public-domain"`.
+W-FETCH-STRANGER | Images in a fetched folder were not fetched, and are not used. | Put them into a folder source of their own.
 W-GRID-JUDGED | Judged prompts are training captions, or too few are judged. | Write other prompts, or none: loraspec makes them.
 W-GRID-TAG | No grid prompt holds the style tag. | Add it: the style is learnt with its tag.
 W-IMG-EXIF | Images hold EXIF data that cannot be read; they are taken as they lie. | Look whether they lie on their side.

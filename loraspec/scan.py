@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_ASPECT = 10
 FEW = 8  # training images
+GROWN = 1.05  # times an image may be enlarged without a word
 MOST_NAMED = 50  # images without a caption
 SHOWN = 8  # names in one message; the rest is counted
 
@@ -55,14 +56,14 @@ def gather(plan: Plan) -> DataPlan:
             problems.append(plan.placed(problem, f"data.sources[{source}]"))
             continue
         try:
-            placed.append(_place(plan, source, sample))
+            placed.append(placed_of(plan, source, sample))
         except TooSmallError as error:
             hint = "take it out, find a larger one, or set data.buckets.upscale = true"
             problems.append(plan.placed(Problem(sample.key, str(error), hint, code="E-IMG-SMALL"), f"data.sources[{source}]"))
     placed.sort(key=lambda item: item.key)
     if not found and not any(problem.severity == "error" for problem in problems):
         problems.append(plan.placed(Problem("data.sources", "the sources hold no image", code="E-DATA-EMPTY")))
-    problems += _captions_missing(plan, found)
+    problems += [*_captions_missing(plan, found), *_rights_missing(plan, found)]
     asked = plan.spec.grid.heldout
     count = auto_heldout(len(placed)) if asked == "auto" else asked
     if found and count >= len(placed):
@@ -71,7 +72,13 @@ def gather(plan: Plan) -> DataPlan:
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise SpecError(errors)
-    away = _held_out(plan, placed, count, problems)
+    groups = groups_of({item.key: item.sample.read for item in placed})
+    away = _held_out(plan, groups, count, problems)
+    near = [" = ".join(sorted(group)) for group in groups if len(group) > 1]
+    if near:
+        message = f"{len(near)} groups of images are nearly the same picture: {names(near)}"
+        hint = "keep one of each; together they count as often as they are there"
+        problems.append(plan.placed(Problem("data.sources", message, hint, severity="warning", code="W-DATA-NEAR")))
     train = plan.spec.train
     data = DataPlan(
         images=tuple(item for item in placed if item.key not in away),
@@ -87,17 +94,18 @@ def gather(plan: Plan) -> DataPlan:
     return evolve(data, problems=tuple(problems + _warnings(plan, data)))
 
 
-def _held_out(plan: Plan, placed: list[PlacedSample], count: int, problems: list[Problem]) -> frozenset[str]:
+def _held_out(plan: Plan, groups: Sequence[frozenset[str]], count: int, problems: list[Problem]) -> frozenset[str]:
     """Return the keys to hold out; near-duplicates go together, and what that costs is a warning."""
     if not count:
         return frozenset()
-    away = draw_heldout(groups_of({item.key: item.sample.read for item in placed}), count, plan.spec.run.seed)
-    left = len(placed) - len(away)
+    away = draw_heldout(groups, count, plan.spec.run.seed)
+    total = sum(map(len, groups))
+    left = total - len(away)
     said = []
     if len(away) < count:
         said.append(f"only {len(away)} of {count} images can be held out: near-duplicates of the others would have to go with them")
-    if away and (left < FEW or 3 * len(away) > len(placed)):
-        said.append(f"{len(away)} of {len(placed)} images are held out, which leaves {left} to train on")
+    if away and (left < FEW or 3 * len(away) > total):
+        said.append(f"{len(away)} of {total} images are held out, which leaves {left} to train on")
     for message in said:
         hint = "find more images, or set a lower grid.heldout; without any, the sweet spot has low confidence"
         problems.append(plan.placed(Problem("grid.heldout", message, hint, severity="warning", code="W-DATA-HELDOUT")))
@@ -149,7 +157,12 @@ def scanned(plan: Plan, *, told: bool = True) -> tuple[list[tuple[int, Sample]],
     return found, problems
 
 
-def _place(plan: Plan, source: int, sample: Sample) -> PlacedSample:
+def placed_of(plan: Plan, source: int, sample: Sample) -> PlacedSample:
+    """Return an image in its bucket.
+
+    Raises:
+        TooSmallError: It fits none.
+    """
     width, height = sample.width, sample.height
     for transform in plan.built("image_transform"):
         width, height = transform.size(width, height)
@@ -179,6 +192,18 @@ def _captions_missing(plan: Plan, found: list[tuple[int, Sample]]) -> list[Probl
     return problems
 
 
+def _rights_missing(plan: Plan, found: list[tuple[int, Sample]]) -> list[Problem]:
+    """Name the images that nobody may use; a source that leaves its own option empty was told when the spec was checked."""
+    problems = []
+    for number, stage in enumerate(plan.many("data_source")):
+        silent = [sample.key for source, sample in found if source == number and not sample.rights]
+        if silent and not hasattr(stage.options, "rights"):
+            message = f"{len(silent)} images without declared rights: {names(silent)}"
+            hint = "their source has to say: own, licensed or public-domain"
+            problems.append(plan.placed(Problem(f"data.sources[{number}]", message, hint, code="E-DATA-RIGHTS")))
+    return problems
+
+
 def _warnings(plan: Plan, data: DataPlan) -> list[Problem]:
     """Say what may be meant, and is worth a look."""
     found: list[Problem] = []
@@ -199,7 +224,7 @@ def _warnings(plan: Plan, data: DataPlan) -> list[Problem]:
         hint = "find larger ones, or set data.buckets.upscale = true"
         message = f"{len(tiny)} images are too small for their bucket and get one below {least} px: {names(tiny)}"
         warn("data.buckets.min", "W-IMG-SMALL", message, hint)
-    grown = {item.key: growth(item) for item in every if growth(item) > 1.05}
+    grown = {item.key: growth(item) for item in every if growth(item) > GROWN}
     if grown:
         factors = [f"{key} ({factor:.1f} times)" for key, factor in grown.items()]
         hint = "they will look soft: find larger ones"
@@ -221,12 +246,6 @@ def _warnings(plan: Plan, data: DataPlan) -> list[Problem]:
         sizes = ", ".join(f"{bucket.width} x {bucket.height}" for bucket in short)
         message = f"buckets that never fill a step of {data.visits_per_step}: {sizes}; their steps are smaller"
         warn("train.batch_size", "W-BUCKET", message)
-    for number, stage in enumerate(plan.many("data_source")):
-        if hasattr(stage.options, "rights"):
-            continue  # said when the spec was checked
-        silent = [item.key for item in every if item.source == number and not item.sample.rights]
-        if silent:
-            warn(f"data.sources[{number}]", "W-DATA-RIGHTS", f"{len(silent)} images without declared rights: {names(silent)}")
     grid = plan.spec.grid
     mark = captions.separator
     trained = {content_of(join(parts, mark), mark) for key, parts in settled.items() if key in data.raw_captions}

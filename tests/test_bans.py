@@ -23,6 +23,7 @@ LISTINGS = {"glob", "rglob", "iterdir"}
 ORDERLESS = {"sorted", "any", "all", "sum", "len", "set", "frozenset", "min", "max"}  # what is made of a listing has no order
 WRITES = {"write_text", "write_bytes"}
 ALLOWED = {
+    "loraspec/download.py": {"requests", "urllib"},  # for `loraspec fetch`, which is asked to
     "loraspec/localpage.py": {"http"},  # serves one page to this machine; asks for nothing
     "loraspec/cachefolder.py": {"os.walk"},  # sizes and ages, sorted by whoever needs an order
     "loraspec/engine/takeup.py": {"os.walk"},  # what was left half-written goes, in any order
@@ -35,6 +36,7 @@ ALLOWED = {
     "plugins/loraspec_guide/grid/report.py": {"PIL.Image.open"},  # formats listed, bombs caught
     "plugins/loraspec_guide/models/family.py": {"manual_seed"},  # a picture's seed, as a person gives it to diffusers
     "plugins/loraspec_guide/models/tokens.py": {"from_pretrained"},  # a tokenizer, from a local folder that was looked at
+    "plugins/loraspec_guide/data/unsplash.py": {"urllib"},  # takes addresses apart
     "plugins/loraspec_picturebook/export.py": {"from_pretrained"},
     "plugins/vision-metrics/loraspec_vision_metrics/margin.py": {"from_pretrained"},  # of a folder of tensors, its code left alone
     "plugins/loraspec_picturebook/models.py": {"manual_seed", "torch.manual_seed"},  # constructors take no generator: forked, put back
@@ -47,6 +49,7 @@ WRITERS = {
     "loraspec/cli/docs.py": "pages of this repository", "loraspec/spec/docs.py": "pages of this repository",
     "loraspec/cli/init.py": "a new spec, which a person makes again", "loraspec/cli/schema.py": "a schema, which a person makes again",
     "loraspec/cli/migrate.py": "a person's spec, under version control or shown first",
+    "loraspec/download.py": "an unfinished file, which is gone on with", "loraspec/fetching.py": "images, looked at before they are listed",
     "loraspec/locking/files.py": "a lock beside a spec: staged and renamed, a person makes it again",
     "plugins/loraspec_guide/captioners/local.py": "a temporary copy for another program",
     "loraspec/picking.py": "a copy too large for memory: staged, synchronised, compared, renamed",

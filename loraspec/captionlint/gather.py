@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from loraspec.captionlint.data import of_images
 from loraspec.captionlint.rules import Caption, Finding, Setting
 from loraspec.captions import Pipeline, flatten
 from loraspec.scan import scanned
@@ -33,7 +34,7 @@ def gather(plan: Plan) -> Gathered:
         EnvironmentMissing: A source's data is not there.
     """
     found, problems = scanned(plan)
-    captions, findings = [], []
+    captions, findings = [], list(of_images(plan, found, problems))
     for problem in problems:
         if problem.code == "W-CAP-ORPHAN":
             findings.append(Finding("C003", "warning", "", problem.message))
@@ -45,6 +46,9 @@ def gather(plan: Plan) -> Gathered:
         text, mark = _text(sample)
         if mark:
             findings.append(Finding("C004", "error", sample.key, "begins with a byte order mark", fixable=True))
+        if sample.state != "approved" and plan.spec.captions.review == "required":
+            told_state = sample.state or "not looked at"
+            findings.append(Finding("C120", "error", sample.key, f"is {told_state}; the spec wants every caption approved"))
         captions.append(Caption(sample.key, text, plan.spec.captions.separator, sample.caption_path))
     return Gathered(tuple(captions), tuple(findings))
 

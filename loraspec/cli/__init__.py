@@ -17,6 +17,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "See ahead": {
         "plan": "Say exactly what a run will do; changes nothing.",
+        "fetch": "Fetch the images that data sources choose elsewhere.",
         "captions": "Draft, check, review and exchange captions.",
         "plugins": "List the installed components and their options.",
         "cache": "Look into the cache of latents and prompt embeddings, which all runs share.",
@@ -47,7 +48,7 @@ def main(traceback: bool) -> None:
     """Turn one TOML file into one trained style LoRA, and into the proof of how good it is.
 
     \b
-    loraspec init my-style --images photos --style "by X"
+    loraspec init my-style --images photos --style "by X" --rights own
     loraspec plan my-style.toml
     loraspec run my-style.toml
     """

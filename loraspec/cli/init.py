@@ -13,6 +13,7 @@ from loraspec.cli.output import plural
 from loraspec.errors import EnvironmentMissing, Problem, SpecError
 from loraspec.escape import escaped
 
+RIGHTS = ["own", "licensed", "public-domain"]
 BASES: dict[str, dict[str, Any]] = {
     "sdxl": {
         "model": 'use = "sdxl"\ncheckpoint = "stabilityai/stable-diffusion-xl-base-1.0"',
@@ -66,8 +67,8 @@ buckets = { step = $step, min = $min, max = $max, upscale = false }   # aspect r
 [[data.sources]]
 use = "folder"                          # pictures, each with its caption in a .txt file of the same name
 path = $path
-rights = ""                             # own, licensed or public-domain: travels to the weights
-credits = ""                            # who is to be named
+rights = "$rights"$pad# own, licensed or public-domain: travels to the weights
+credits = $credits                            # who is to be named
 
 [captions]                              # "the subject, an object, the place, the medium, the style"
 style_tag = $style
@@ -117,10 +118,14 @@ $profiles''')
 @click.argument("name")
 @click.option("--images", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder with the pictures.")
 @click.option("--style", required=True, metavar="TEXT", help='The descriptor that names the style, such as "by X".')
+@click.option("--rights", required=True, type=click.Choice(RIGHTS), help="With which right you use the pictures.")
+@click.option("--credits", default="", metavar="TEXT", help="Who is to be named in the weight files.")
 @click.option("--model", type=click.Choice(list(BASES)), default="sdxl", show_default=True, help="The base to train on.")
 @click.option("--output", "-o", metavar="FILE", type=click.Path(path_type=Path), help="The spec to write; by default NAME.toml.")
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
-def command(name: str, images: Path, style: str, model: str, output: Path | None, force: bool) -> int:
+def command(
+    name: str, images: Path, style: str, rights: str, credits: str, model: str, output: Path | None, force: bool
+) -> int:
     """Write a commented spec for a folder of images.
 
     Counts the pictures and their captions, and names the next three commands.
@@ -143,7 +148,8 @@ def command(name: str, images: Path, style: str, model: str, output: Path | None
         raise EnvironmentMissing(f"{str(images)!r} is no folder", hint="--images names the folder with your pictures")
     found = _count(images)
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(spec_text(name, images=images, style=style.strip(), model=model, output=output), encoding="utf-8")
+    said = {"style": style.strip(), "rights": rights, "credits": credits}
+    output.write_text(spec_text(name, images=images, said=said, model=model, output=output), encoding="utf-8")
     click.echo(f"{output}: written, for {plural(found['pictures'], 'picture')} in {images}")
     _echo_found(found)
     click.echo("\nnext:")
@@ -152,15 +158,15 @@ def command(name: str, images: Path, style: str, model: str, output: Path | None
     return 0
 
 
-def spec_text(name: str, *, images: Path, style: str, model: str, output: Path) -> str:
-    """Return the spec; the folder of pictures is written relative to the spec."""
+def spec_text(name: str, *, images: Path, said: dict[str, str], model: str, output: Path) -> str:
+    """Return the spec; the folder of pictures is written relative to the spec, ``said`` has style, rights and credits."""
     from loraspec.cli.describe import toml_value
 
     try:
         path = Path(os.path.relpath(images.resolve(), output.resolve().parent)).as_posix()
     except ValueError:  # another drive
         path = images.resolve().as_posix()
-    base = BASES[model]
+    base, style = BASES[model], said["style"]
     prompts = [f"portrait of a woman, tweed suit, {style}", f"small red boat, sunny beach, two trees, {style}"]
     profiles = "\n" + base["profile"] if base["profile"] else ""
     return SPEC.substitute(
@@ -169,6 +175,9 @@ def spec_text(name: str, *, images: Path, style: str, model: str, output: Path) 
         name=toml_value(name),
         path=toml_value(path),
         style=toml_value(style),
+        rights=said["rights"],
+        pad=" " * (30 - len(said["rights"])),
+        credits=toml_value(said["credits"]),
         prompts=",\n  ".join(map(toml_value, prompts)) + ",",
         profiles=profiles + (EMBEDDED if model != "embedded" else ""),
     )

@@ -115,8 +115,8 @@ class Lint:
     """``captions.lint``"""
 
     ignore: tuple[str, ...] = option(
-        default=(), help="Codes of `loraspec captions lint` that are not told, such as C104.",
-        validator=validators.deep_iterable(validators.matches_re(r"C\d{3}")),
+        default=(), help="Codes of `loraspec captions lint` that are not told, such as C104 or D003.",
+        validator=validators.deep_iterable(validators.matches_re(r"[CD]\d{3}")),
     )
     min_descriptors: int = option(default=5, help="Captions with fewer descriptors are remarked (C101).", validator=positive())
     near: float = option(

@@ -11,6 +11,7 @@ import pytest
 from loraspec.testing import TINY_SPEC
 from loraspec.testing.suites.pictures import write_pictures
 
+OWN = ("--rights", "own")
 BROKEN = TINY_SPEC.replace("rank = 2", 'rank = "2"').replace("batch_size = 2", "batch_sise = 2")
 
 OLD = """\
@@ -202,7 +203,7 @@ def test_init_writes_a_spec_that_validates(model, tmp_path, loraspec_cli, monkey
     write_pictures(tmp_path / "my photos", 3)
     style = 'by "Honoré" O\'Neil'
 
-    made = loraspec_cli("init", "mine", "--images", "my photos", "--style", style, "--model", model, "-o", "specs/mine.toml")
+    made = loraspec_cli("init", "mine", "--images", "my photos", "--style", style, *OWN, "--model", model, "-o", "specs/mine.toml")
 
     made.assert_success()
     tables = tomllib.loads(Path("specs/mine.toml").read_text(encoding="utf-8"))
@@ -221,7 +222,7 @@ def test_init_counts_missing_captions(tmp_path, loraspec_cli):
     write_pictures(tmp_path / "photos", 4)
     (tmp_path / "photos" / "01.txt").unlink()
 
-    out = loraspec_cli("init", "mine", "--images", tmp_path / "photos", "--style", "by X", "-o", tmp_path / "mine.toml").out
+    out = loraspec_cli("init", "mine", "--images", tmp_path / "photos", "--style", "by X", *OWN, "-o", tmp_path / "mine.toml").out
 
     assert "1 of 4 do not have a caption" in out
     assert "photo.jpg -> photo.txt" in out
@@ -232,10 +233,11 @@ def test_init_refuses_before_it_writes(tmp_path, loraspec_cli):
     spec = tmp_path / "mine.toml"
     spec.write_text("mine")
 
-    outcome = loraspec_cli("init", "a name", "--images", tmp_path, "--style", "a, b", "-o", spec)
+    outcome = loraspec_cli("init", "a name", "--images", tmp_path, "--style", "a, b", *OWN, "-o", spec)
     outcome.assert_failed(2, "3 errors")
     assert spec.read_text() == "mine"
-    loraspec_cli("init", "mine", "--images", tmp_path / "nope", "--style", "by X", "-o", spec, "--force").assert_failed(3, "is no folder")
+    missing = tmp_path / "nope"
+    loraspec_cli("init", "mine", "--images", missing, "--style", "by X", *OWN, "-o", spec, "--force").assert_failed(3, "is no folder")
     assert spec.read_text() == "mine"
-    loraspec_cli("init", "mine", "--images", tmp_path, "--style", "by X", "-o", spec, "--force").assert_success()
+    loraspec_cli("init", "mine", "--images", tmp_path, "--style", "by X", *OWN, "-o", spec, "--force").assert_success()
     assert spec.read_text() != "mine"

@@ -58,7 +58,8 @@ GOOD = """
     plan spec.toml --digests | captions preview spec.toml --epoch 1 | lock spec.toml | run spec.toml --set run.output=out | resume out
     grid out --epochs 2 --weights 0.5 | pick out 1 | compare out out | verify spec.lock | verify out
     diff spec.lock out/lock.json | lock spec.toml --expect out | reproduce spec.lock -o again | cache show
-    cache explain 1.png --spec spec.toml | migrate spec.toml | plugins | schema | init new --images images --style Tiny | cache clear
+    cache explain 1.png --spec spec.toml | migrate spec.toml | plugins | schema | init new --images images --style Tiny --rights own
+    fetch spec.toml | cache clear
 """
 BAD = """
     validate broken.toml | plan broken.toml | plan names.toml | run names.toml | lock names.toml | captions preview names.toml --epoch 1
@@ -78,7 +79,8 @@ def test_no_command_prints_what_drives_a_terminal(place: Path, loraspec_cli: Cal
         ["verify", HOSTILE], ["diff", HOSTILE, "out"], ["compare", HOSTILE], ["reproduce", HOSTILE], ["migrate", HOSTILE],
         ["pick", "out", HOSTILE], [HOSTILE],
     ]  # fmt: skip
-    taken = [["pick", "out", "2", "--note", HOSTILE], ["init", "other", "--images", "images", "--style", HOSTILE]]
+    rights = ["--rights", "own", "--credits", HOSTILE]
+    taken = [["pick", "out", "2", "--note", HOSTILE], ["init", "other", "--images", "images", "--style", HOSTILE, *rights]]
     good_ones, shown = [*words_of(GOOD), *taken], 0
     for number, words in enumerate([*good_ones, *words_of(BAD), *hostile]):
         good = number < len(good_ones)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -88,6 +88,12 @@ class _Reader:
         return data
 
 
+def digest_of(sample: Sample) -> str:
+    """Return the sha256 of the bytes that a sample of this folder was made of."""
+    reader = sample.read
+    return reader.sha256 if isinstance(reader, _Reader) else hashlib.sha256(sample.read()).hexdigest()
+
+
 def _read(path: Path) -> bytes:
     try:
         return read_plain(path, MAX_IMAGE)
@@ -127,16 +133,13 @@ class FolderScan:
         options, path = self.options, self.root / key
         try:
             data = _read(path)
-            facts = check(data)
         except (ImageError, OSError) as error:
-            message, code = (error.message, error.code) if isinstance(error, ImageError) else (_why(error), "E-IMG-READ")
-            self.problems.append(Problem(key, message, getattr(error, "hint", ""), code=code))
+            self.problems.append(unreadable(key, error))
+            return None
+        facts = looked(key, data, self.problems, self.remarks)
+        if facts is None:
             return None
         named.seen(key, facts)
-        for code in facts.remarks:
-            self.remarks.add(code, key)
-        if _NAMES.get(path.suffix.lower(), facts.kind) != facts.kind:
-            self.remarks.add("W-IMG-EXT", key, facts.kind)
         reader = _Reader(path, key, hashlib.sha256(data).hexdigest())
         home: Path | None = self.root
         if options.path.startswith("package:"):  # an installed package is no place to write captions
@@ -190,8 +193,25 @@ class FolderScan:
         self.problems.append(Problem("", f"{self.options.path!r} holds no image{left}", hint, code="E-DATA-EMPTY"))
 
 
-def _why(error: Exception) -> str:
-    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+def looked(key: str, data: bytes, problems: list[Problem], remarks: Remarks) -> ImageFacts | None:
+    """Decode an image and return what it is, None when it cannot be used; tells why, and what is odd about it."""
+    try:
+        facts = check(data)
+    except ImageError as error:
+        problems.append(unreadable(key, error))
+        return None
+    for code in facts.remarks:
+        remarks.add(code, key)
+    if _NAMES.get(PurePosixPath(key).suffix.lower(), facts.kind) != facts.kind:
+        remarks.add("W-IMG-EXT", key, facts.kind)
+    return facts
+
+
+def unreadable(key: str, error: ImageError | OSError) -> Problem:
+    """Say why an image cannot be used."""
+    if isinstance(error, ImageError):
+        return Problem(key, error.message, error.hint, code=error.code)
+    return Problem(key, f"cannot be read: {error.strerror or error}", code="E-IMG-READ")
 
 
 @frozen(eq=False)

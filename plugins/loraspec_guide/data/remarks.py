@@ -23,6 +23,9 @@ _TOLD = {
     "W-IMG-TRAILING": ("images hold something behind their end, which is passed over", "save them anew"),
     "W-IMG-GREY": ("images are grey while others are in colour", "take them out if the style has colours"),
     "W-IMG-FORMAT": ("files are images of kinds that are not read", "save them as PNG, JPEG or WebP"),
+    "W-CAP-FOLDER": ("images have no caption; the words of their folder are taken", "write a caption for each: loraspec captions draft"),
+    "W-DATA-OUTSIDE": ("images lie outside folders named NUMBER_WORDS and are not used", "move them, or leave it so"),
+    "W-FETCH-STRANGER": ("images in this folder were not fetched, and are not used", "put them into a folder of their own"),
     "W-CAP-ORPHAN": ("captions have no image", "they may be left over from a renamed one"),
     "W-DATA-DUP": ("images show the same pixels as another one", "keep one of each, or raise data.repeats"),
 }
