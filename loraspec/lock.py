@@ -134,6 +134,7 @@ def data_of(plan: Plan) -> dict[str, Any]:
         "images": rows,
         "heldout": [placed.key for placed in data.heldout],
         "rights": sorted({row["rights"] for row in rows.values()}),
+        "credits": sorted({placed.sample.credits for placed in (*data.images, *data.heldout)} - {""}),
     }
 
 

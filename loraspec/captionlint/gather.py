@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -21,10 +23,11 @@ MOST = 64 * 1024  # bytes of a caption's file
 
 @frozen
 class Gathered:
-    """Captions by key, and what is wrong with their files."""
+    """Captions by key, what is wrong with their files and images, and sha256 of each caption as a run would take it, "" without one."""
 
     captions: tuple[Caption, ...]
     findings: tuple[Finding, ...]
+    digests: Mapping[str, str]
 
 
 def gather(plan: Plan) -> Gathered:
@@ -50,7 +53,8 @@ def gather(plan: Plan) -> Gathered:
             told_state = sample.state or "not looked at"
             findings.append(Finding("C120", "error", sample.key, f"is {told_state}; the spec wants every caption approved"))
         captions.append(Caption(sample.key, text, plan.spec.captions.separator, sample.caption_path))
-    return Gathered(tuple(captions), tuple(findings))
+    digests = {sample.key: "" if sample.caption is None else hashlib.sha256(sample.caption.encode()).hexdigest() for _, sample in found}
+    return Gathered(tuple(captions), tuple(findings), digests)
 
 
 def _text(sample: Sample) -> tuple[str | None, bool]:

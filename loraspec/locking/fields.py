@@ -74,6 +74,7 @@ FIELDS = (
     Field("data.images", "inputs", "of each image: sha256 of its bytes and of its caption, size, bucket, resize, crop"),
     Field("data.images.*.rights", "info", "whose image it is"),
     Field("data.rights", "info", "all of these"),
+    Field("data.credits", "info", "who is to be named"),
     Field("model", "inputs", "family, prediction, width of the latents, modules that can be adapted"),
     Field("model.base", "info", "what the base is called"),
     Field("model.files", "inputs", "of each file of the base: content digest (names, dtypes, shapes and bytes of tensors)", late=True),

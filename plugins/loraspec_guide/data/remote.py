@@ -105,7 +105,7 @@ def _huggingface(options: HuggingFaceOptions) -> HuggingFace:
 
 
 REMOTE_SOURCES = [
-    Component("nga", NGAOptions, _nga, libraries=("pillow", "requests")),
-    Component("unsplash", UnsplashOptions, _unsplash, libraries=("pillow", "requests")),
+    Component("nga", NGAOptions, _nga, libraries=("pillow",)),
+    Component("unsplash", UnsplashOptions, _unsplash, libraries=("pillow",)),
     Component("huggingface", HuggingFaceOptions, _huggingface, libraries=("pillow",)),
 ]
