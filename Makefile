@@ -3,13 +3,14 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN = .venv/bin
 PROFILES ?= twin embedded
+PLUGINS = openmoji vision-metrics blip wd14
 
 .PHONY: install demo test test-slow lint bench docs locks base truth puppets fuzz torture wording
 
-.venv/installed: pyproject.toml plugins/openmoji/pyproject.toml plugins/vision-metrics/pyproject.toml
+.venv/installed: pyproject.toml $(foreach plugin,$(PLUGINS),plugins/$(plugin)/pyproject.toml)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)" -e ".[dev]"
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e plugins/openmoji -e plugins/vision-metrics
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(foreach plugin,$(PLUGINS),-e plugins/$(plugin))
 	touch $@
 
 install: .venv/installed

@@ -68,8 +68,6 @@ E-LOCK-MISSING | There is no lock. | `loraspec lock SPEC`.
 E-LOCK-REVISION | A lock cannot hold a branch or tag of the hub: it may move. | Write the commit in `model.revision`.
 E-LOCK-SPEC | A lock, or a run, belongs to another spec; or a lock's spec is gone. | `loraspec lock SPEC`.
 E-LOCK-VERSION | A lock has another format. | Upgrade loraspec, or `loraspec lock SPEC`.
-E-METRIC-REVISION | Weights of a metric are named on the hub without a commit. | Write the commit in the metric's `revision`.
-E-METRIC-WEIGHTS | Weights of a metric are not where the spec says. | Mend the path in the metric's `weights`.
 E-MODEL-CODE | A base model's folder asks for code to be run. | Use a folder without it; loraspec never runs a model's code.
 E-MODEL-CONFIG | A config file of the base model cannot be read. | Get the base again.
 E-MODEL-DRIFT | The base model is another than was locked; both digests are listed. | Get the locked base, lock anew, or `--allow-drift`.
@@ -89,6 +87,8 @@ E-PLUGIN-CONTRACT | A plugin breaks the rules of its kind. | Tell its author.
 E-PLUGIN-DRIFT | An installed package has another version than the spec requires. | Install one that fits.
 E-PLUGIN-IMPORT | A plugin cannot be imported. | `loraspec plugins show NAME` says why.
 E-PLUGIN-MISSING | No installed plugin offers this, or a package is not installed. | Look at the name; install it if you trust its author.
+E-PLUGIN-REVISION | A plugin's weights are named on the hub without a commit. | Write the commit in its `revision`.
+E-PLUGIN-WEIGHTS | A plugin's weights are not where the spec says. | Mend the path in its `weights`.
 E-RUN-DAMAGED | A committed file of a run is not what was committed. | Put it back from a copy, or begin a new run.
 E-RUN-DISK | The disk failed or is full. | Mend it and start the run again: what it has saved is kept.
 E-RUN-DIVERGED | An epoch that was trained again came out different. | Compare packages, threads and device with the first time.

@@ -114,6 +114,7 @@ class Captioner(Protocol):
 
     May have ``announce(requests) -> str``, what is told before it starts (where images go, what it costs), and ``consent``: True when
     a person is to be asked first. A run refuses captioners that have something to announce: ``loraspec captions draft`` is the way.
+    ``begin(context)`` is called once before the first request, where it is there: places in its options are relative to the spec.
     """
 
     def caption(self, requests: Sequence[CaptionRequest]) -> Iterable[CaptionDraft]:

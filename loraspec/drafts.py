@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from loraspec.contracts import Captioner
     from loraspec.spec.schema import CaptionsTable
-    from loraspec.values import Sample
+    from loraspec.values import Context, Sample
 
 LONGEST = 2000  # characters of a draft; 75 tokens are about 300
 
@@ -124,16 +124,19 @@ def cleaned(text: str) -> str:
     return line
 
 
-def drafted(captioner: Captioner, requests: Sequence[CaptionRequest], *, name: str) -> Iterator[CaptionDraft]:
+def drafted(
+    captioner: Captioner, requests: Sequence[CaptionRequest], *, name: str, context: Context | None = None
+) -> Iterator[CaptionDraft]:
     """Yield a draft for every request, cleaned, as they come; a request that was not answered has a problem.
 
     Args:
         captioner: Asked once, with all requests.
         requests: With distinct keys.
         name: The component, for drafts that do not say what wrote them.
+        context: Of the plan, for captioners that want to begin with it.
     """
     left, since = {request.key for request in requests}, time.perf_counter()
-    for draft in _asked(captioner, requests):
+    for draft in _asked(captioner, requests, context):
         if draft.key not in left:
             continue  # a second answer, or one to another question
         left.discard(draft.key)
@@ -151,5 +154,9 @@ def drafted(captioner: Captioner, requests: Sequence[CaptionRequest], *, name: s
             yield CaptionDraft(request.key, problem="the captioner gave no answer", model=name)
 
 
-def _asked(captioner: Captioner, requests: Sequence[CaptionRequest]) -> Iterable[CaptionDraft]:
-    return captioner.caption(requests) if requests else ()
+def _asked(captioner: Captioner, requests: Sequence[CaptionRequest], context: Context | None) -> Iterable[CaptionDraft]:
+    if not requests:
+        return ()
+    if context is not None and hasattr(captioner, "begin"):
+        captioner.begin(context)
+    return captioner.caption(requests)

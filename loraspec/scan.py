@@ -76,7 +76,7 @@ def gather(plan: Plan) -> DataPlan:
     away = _held_out(plan, groups, count, problems)
     near = [" = ".join(sorted(group)) for group in groups if len(group) > 1]
     if near:
-        message = f"{len(near)} groups of images are nearly the same picture: {names(near)}"
+        message = f"{len(near)} {'group' if len(near) == 1 else 'groups'} of images that are nearly the same picture: {names(near)}"
         hint = "keep one of each; together they count as often as they are there"
         problems.append(plan.placed(Problem("data.sources", message, hint, severity="warning", code="W-DATA-NEAR")))
     train = plan.spec.train

@@ -38,6 +38,7 @@ ALLOWED = {
     "plugins/loraspec_guide/models/tokens.py": {"from_pretrained"},  # a tokenizer, from a local folder that was looked at
     "plugins/loraspec_guide/data/unsplash.py": {"urllib"},  # takes addresses apart
     "plugins/loraspec_picturebook/export.py": {"from_pretrained"},
+    "plugins/blip/loraspec_blip/captioners.py": {"from_pretrained"},  # the same
     "plugins/vision-metrics/loraspec_vision_metrics/margin.py": {"from_pretrained"},  # of a folder of tensors, its code left alone
     "plugins/loraspec_picturebook/models.py": {"manual_seed", "torch.manual_seed"},  # constructors take no generator: forked, put back
     "plugins/loraspec_picturebook/probe.py": {"manual_seed", "torch.manual_seed"},

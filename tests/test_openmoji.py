@@ -91,7 +91,9 @@ def test_plan_has_the_drawings_the_spec_speaks_of(openmoji, make_plan):
 
     assert [(bucket.width, bucket.height, len(bucket.images)) for bucket in plan.data.buckets] == [(64, 64, 60)]
     assert plan.data.steps_per_epoch == 60 * 8 // 4
-    assert not plan.data.problems
+    [near] = plan.data.problems
+    assert near.code == "W-DATA-NEAR"
+    assert "transport/police-car.png = transport/taxi.png" in near.message  # one body, drawn twice
     for _, visit, caption in plan.data.captions(3):
         name = visit.key.partition("/")[2].removesuffix(".png").replace("-", " ")
         assert caption.startswith(f"{name}, ")

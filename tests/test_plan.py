@@ -211,9 +211,8 @@ def test_two_exporters_of_one_file_are_refused(make: Callable[..., Plan]) -> Non
 
 
 def test_warnings_name_what_is_rarely_meant(make: Callable[..., Plan], tmp_path: Path) -> None:
-    """Rights, number and size of images, style tag, first descriptor, size and fill of buckets, alpha, prompts."""
+    """Number and size of images, style tag, first descriptor, size and fill of buckets, alpha, prompts."""
     plan = make(
-        'rights = "own"', "",
         "images = [1, 100]", "images = [30, 100], min_side = 400",
         "alpha = 4", "alpha = 8",
         "min = 256", "min = 448",
@@ -225,7 +224,7 @@ def test_warnings_name_what_is_rarely_meant(make: Callable[..., Plan], tmp_path:
     found = {problem.path: problem.message for problem in all_warnings(plan)}
 
     assert found.keys() >= {
-        "data.sources[0].rights", "data.expect.images", "data.expect.min_side", "data.buckets.min", "captions.style_tag",
+        "data.expect.images", "data.expect.min_side", "data.buckets.min", "captions.style_tag",
         "captions.first_prefix", "train.batch_size", "adapter.alpha", "grid.prompts",
     }  # fmt: skip
     assert "03.png, 04.png" in found["data.expect.min_side"]

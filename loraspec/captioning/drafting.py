@@ -54,7 +54,7 @@ def draft(plan: Plan, captioner: Any, items: Sequence[Item], *, overwrite: Colle
     captions = plan.spec.captions
     settings = settings_sha256(choice.entry.qualified, plain(choice.options), captions.instructions, captions.examples)
     by_key = {item.key: item for item in items}
-    for made in drafted(captioner, requests_of(plan, items), name=choice.entry.qualified):
+    for made in drafted(captioner, requests_of(plan, items), name=choice.entry.qualified, context=plan.context):
         item = by_key[made.key]
         if made.problem:
             yield Outcome(made, made.problem)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", "-n", is_flag=True, help="List the images and fetch none; tables that list them are fetched.")
 @click.option("--pause", type=click.FloatRange(0, 60), default=0.5, show_default=True, metavar="S", help="Seconds between two requests.")
 def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], dry_run: bool, pause: float) -> int:
-    """Fetch the images that the data sources of a spec choose elsewhere.
+    """Fetch the images that data sources choose elsewhere.
 
     The only command that loads data from the network; plan and run read what it left. Start it again at any time: what is there is
     kept, what broke off goes on. The exit code is 1 when an image could not be had.

@@ -166,7 +166,7 @@ def draft_captions(run: Run) -> None:
     wanted = [placed.sample for placed in missing if placed.sample.key not in run.drafts]
     requests = [request_of(sample, content[sample.key], run.plan.spec.captions) for sample in wanted]
     problems: list[Problem] = []
-    for number, draft in enumerate(drafted(run.captioner, requests, name=choice.entry.qualified), 1):
+    for number, draft in enumerate(drafted(run.captioner, requests, name=choice.entry.qualified, context=run.plan.context), 1):
         run.check_interrupt()
         if draft.problem:
             problems.append(Problem(draft.key, draft.problem, "start the run again: what was drafted is kept", code="E-CAP-DRAFT"))

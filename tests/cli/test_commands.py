@@ -60,7 +60,7 @@ def test_validate_tells_every_mistake_of_every_spec(spec_file, loraspec_cli):
 
 def test_validate_strict_fails_on_warnings(spec_file, loraspec_cli):
     """A warning passes, and with ``--strict`` it is exit code 1."""
-    path = spec_file(TINY_SPEC.replace('rights = "own"', 'rights = ""'))
+    path = spec_file(TINY_SPEC.replace("[adapter]", '[captions]\nstyle_tag = "by Nobody"\n\n[adapter]'))
 
     outcome = loraspec_cli("validate", path)
     outcome.assert_success()

@@ -100,12 +100,17 @@ class CaptionerSuite(ComponentSuite):
         assert isinstance(built, Captioner)
         assert isinstance(getattr(built, "consent", False), bool)
 
-    def test_every_request_is_answered_once(self, built: Any, tmp_path: Path) -> None:
+    def _begun(self, built: Any, context: Context) -> Any:
+        if hasattr(built, "begin"):
+            built.begin(context)
+        return built
+
+    def test_every_request_is_answered_once(self, built: Any, context: Context, tmp_path: Path) -> None:
         """In any order, with a caption or with the reason why there is none."""
         requests = self.requests(tmp_path)
         if hasattr(built, "announce"):
             assert isinstance(built.announce(requests), str)
-        drafts = list(built.caption(requests))
+        drafts = list(self._begun(built, context).caption(requests))
 
         assert sorted(draft.key for draft in drafts) == [request.key for request in requests]
         for draft in drafts:
@@ -113,14 +118,14 @@ class CaptionerSuite(ComponentSuite):
             assert draft.problem or cleaned(draft.text), draft
         assert any(not draft.problem for draft in drafts), f"no draft at all: {drafts[0].problem}"
 
-    def test_no_request_is_no_work(self, built: Any) -> None:
+    def test_no_request_is_no_work(self, built: Any, context: Context) -> None:
         """Nothing asked, nothing answered."""
-        assert list(built.caption([])) == []
+        assert list(self._begun(built, context).caption([])) == []
 
-    def test_global_random_state_is_left_alone(self, built: Any, tmp_path: Path) -> None:
+    def test_global_random_state_is_left_alone(self, built: Any, context: Context, tmp_path: Path) -> None:
         """A run's draws are its own."""
         before = np.random.get_state()  # noqa: NPY002
-        list(built.caption(self.requests(tmp_path, 1)))
+        list(self._begun(built, context).caption(self.requests(tmp_path, 1)))
         after = np.random.get_state()  # noqa: NPY002
 
         assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from loraspec.errors import EnvironmentMissing, did_you_mean
+from loraspec.hub import file_of
 from loraspec.metrics import Gallery, Metric, Shown
 from loraspec_vision_metrics.pixels import batch, described, unit
-from loraspec_vision_metrics.places import file_of
 from loraspec_vision_metrics.style import read
 
 if TYPE_CHECKING:

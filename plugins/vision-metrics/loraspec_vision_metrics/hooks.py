@@ -9,7 +9,7 @@ from attrs import frozen, validators
 
 from loraspec import Component, hookimpl, option
 from loraspec.errors import Problem
-from loraspec_vision_metrics.places import COMMIT, HUB, located
+from loraspec.hub import COMMIT, unsure
 
 FILE = "A file, relative to the spec, or hf:OWNER/NAME/FILE with `revision`."
 PINNED = "Commit of a hub's repository, 40 hexadecimal digits; required with a hub id."
@@ -142,11 +142,4 @@ def _problems(plan: Any) -> Iterator[Problem]:
         if not choice.entry.qualified.startswith("vision-metrics:"):
             continue
         options: Located = choice.options
-        where = f"evaluators[{number}]"
-        if options.weights.startswith(HUB):
-            if not options.revision:
-                hint = "write the commit's 40 hexadecimal digits, as the hub shows them under History"
-                yield Problem(where, f"revision: {options.weights} is not pinned", hint, code="E-METRIC-REVISION")
-        elif not located(options.weights, plan.context).exists():
-            hint = "paths are relative to the spec; a file on the hub is written hf:OWNER/NAME/FILE"
-            yield Problem(where, f"weights: nothing is at {options.weights!r}", hint, code="E-METRIC-WEIGHTS")
+        yield from unsure(options.weights, options.revision, plan.context, f"evaluators[{number}]")

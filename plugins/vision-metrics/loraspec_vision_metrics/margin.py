@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from loraspec.hub import folder_of
 from loraspec.metrics import Gallery, Metric, Shown
 from loraspec_vision_metrics.pixels import described, unit
-from loraspec_vision_metrics.places import folder_of
 
 if TYPE_CHECKING:
     import numpy as np

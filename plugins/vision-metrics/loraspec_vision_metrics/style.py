@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from loraspec.errors import EnvironmentMissing
+from loraspec.hub import file_of
 from loraspec.metrics import Gallery, Metric, Shown
 from loraspec_vision_metrics.pixels import CLIP, batch, described, unit
-from loraspec_vision_metrics.places import file_of
 
 if TYPE_CHECKING:
     import numpy as np

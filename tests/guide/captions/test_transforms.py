@@ -196,7 +196,8 @@ def test_ensured_descriptor_with_a_separator_is_refused(tmp_path: Path) -> None:
     spec = tmp_path / "s.toml"
     spec.write_text(
         'loraspec = 1\n[run]\nname = "a"\n[model]\nuse = "sdxl"\ncheckpoint = "a/b"\n[[data.sources]]\nuse = "folder"\npath = "x"\n'
-        '[[captions.transforms]]\nuse = "tidy"\n[[captions.transforms]]\nuse = "ensure"\ndescriptors = ["ink", "by X, of Y"]\n'
+        'rights = "own"\n'
+            '[[captions.transforms]]\nuse = "tidy"\n[[captions.transforms]]\nuse = "ensure"\ndescriptors = ["ink", "by X, of Y"]\n'
     )
     with pytest.raises(SpecError, match="holds the separator") as caught:
         resolve(spec)
