@@ -10,7 +10,7 @@ import pytest
 from loraspec.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "docs" / name for name in ("your-own-images.md", "tutorial.md")]
+PAGES = [ROOT / "docs" / name for name in ("your-own-images.md", "tutorial.md", "data.md", "captions.md")]
 COMMANDS = [
     (page.name, found)
     for page in PAGES
@@ -21,7 +21,7 @@ COMMANDS = [
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
 def test_cited_command_exists(page, line):
     """Command, sub-command and options are known to the command line; a command named alone is not called."""
-    words = shlex.split(line)[1:]
+    words = shlex.split(line.partition("   ")[0])[1:]
     command, context = main, click.Context(main, **main.context_settings)
     while isinstance(command, click.Group) and words:
         name = words.pop(0)
