@@ -20,6 +20,9 @@ BARE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\
 SERVERS = {"judge"}  # stays until it is stopped; its page has tests of its own
 
 
+CAPTIONER = '[captions.captioner]\nuse = "template"\ntext = "{name} {caption}"'
+
+
 def quoted(text: str) -> str:
     """A TOML string that reads as ``text``."""
     plain = (char if char.isascii() and char.isprintable() and char not in '"\\' else f"\\u{ord(char):04x}" for char in text)
@@ -41,7 +44,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_plugin: None) ->
         ('use = "tiny:tiny"\nrights = "own"', f'use = "folder"\npath = "images"\nrights = "own"\ncredits = {quoted(HOSTILE)}'),
         ('prompts = ["square, by Tiny"]', f"prompts = [{quoted(HOSTILE)}]\nnegative = {quoted(HOSTILE)}\nfresh_seeds = 0"),
         ("fresh_seeds", f'judged_prompts = [{quoted("a " + HOSTILE)}, "square"]\nfresh_seeds'),
-        ("[adapter]", f"[captions]\nstyle_tag = {quoted(HOSTILE)}\n\n[adapter]"),
+        ("[adapter]", f"[captions]\nstyle_tag = {quoted(HOSTILE)}\n\n{CAPTIONER}\n\n[adapter]"),
     ):
         assert old in text
         text = text.replace(old, new, 1)
@@ -59,10 +62,16 @@ GOOD = """
     grid out --epochs 2 --weights 0.5 | pick out 1 | compare out out | verify spec.lock | verify out
     diff spec.lock out/lock.json | lock spec.toml --expect out | reproduce spec.lock -o again | cache show
     cache explain 1.png --spec spec.toml | migrate spec.toml | plugins | schema | init new --images images --style Tiny --rights own
-    fetch spec.toml | cache clear
+    fetch spec.toml | captions status spec.toml | captions status spec.toml --json | captions export spec.toml out.csv
+    captions import spec.toml out.csv --approve | captions draft spec.toml | captions diff spec.toml out.csv | cache clear
 """
 BAD = """
     validate broken.toml | plan broken.toml | plan names.toml | run names.toml | lock names.toml | captions preview names.toml --epoch 1
+    captions export names.toml out.csv | captions import names.toml nowhere.csv
+"""
+EITHER = """
+    captions lint spec.toml | captions lint spec.toml --json | captions lint names.toml | captions status names.toml --all
+    captions draft names.toml --again --yes | captions diff names.toml out.csv | captions import names.toml out.csv
 """
 
 
@@ -81,12 +90,11 @@ def test_no_command_prints_what_drives_a_terminal(place: Path, loraspec_cli: Cal
     ]  # fmt: skip
     rights = ["--rights", "own", "--credits", HOSTILE]
     taken = [["pick", "out", "2", "--note", HOSTILE], ["init", "other", "--images", "images", "--style", HOSTILE, *rights]]
-    good_ones, shown = [*words_of(GOOD), *taken], 0
-    for number, words in enumerate([*good_ones, *words_of(BAD), *hostile]):
-        good = number < len(good_ones)
+    good_ones, either, shown = [*words_of(GOOD), *taken], words_of(EITHER), 0
+    for number, words in enumerate([*good_ones, *words_of(BAD), *hostile, *either]):
         outcome = loraspec_cli(*words)
         printed = outcome.out + outcome.err
-        assert (outcome.code == 0) == good, (words, outcome.code, printed)
+        assert words in either or (outcome.code == 0) == (number < len(good_ones)), (words, outcome.code, printed)
         assert "Traceback" not in printed, words
         assert BARE.search(printed) is None, f"{words}: {BARE.search(printed)} in {printed!r}"
         shown += "owned" in printed
