@@ -14,7 +14,8 @@ from attrs import frozen
 from loraspec.images import decode
 
 SIDE = 16
-NEAR = 26  # of 256 bits: a tenth
+NEAR = 26  # of 256 bits, a tenth: what may be the same picture is not parted
+SURE = 20  # bits: what is told to a person as the same picture
 COLOURS = 4  # cells on a side
 APART = 40  # of 255, mean difference of the cells' channels
 FLAT = 8  # of 255: lighter and darker places of a picture differ by more
@@ -49,30 +50,35 @@ class Look:
         mirrored = grey.transpose(Transpose.FLIP_LEFT_RIGHT)
         return cls(_bits(light), _bits(mirrored.tobytes()), coarse.tobytes(), other.tobytes())
 
-    def near(self, other: Look) -> bool:
-        """Whether another picture, or its mirror image, is this one again."""
-        if (self.plain ^ other.plain).bit_count() <= NEAR and _apart(self.colours, other.colours) <= APART:
+    def near(self, other: Look, most: int = NEAR) -> bool:
+        """Whether another picture, or its mirror image, is this one again, but for so many bits."""
+        if (self.plain ^ other.plain).bit_count() <= most and _apart(self.colours, other.colours) <= APART:
             return True
-        return (self.mirrored ^ other.plain).bit_count() <= NEAR and _apart(self.mirrored_colours, other.colours) <= APART
+        return (self.mirrored ^ other.plain).bit_count() <= most and _apart(self.mirrored_colours, other.colours) <= APART
 
 
 def _apart(one: bytes, other: bytes) -> float:
     return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / len(one)
 
 
-def groups_of(images: Mapping[str, Callable[[], bytes]]) -> list[frozenset[str]]:
-    """Return the keys of pictures in groups of near-duplicates, sorted by their first key; most are groups of one.
+def looks_of(images: Mapping[str, Callable[[], bytes]]) -> dict[str, Look | None]:
+    """Return what each picture is compared by, None for one that cannot be decoded, which is like no other.
 
     Args:
-        images: How the encoded bytes of each picture are read; one that cannot be decoded is like no other.
+        images: How the encoded bytes of each picture are read.
     """
-    looks: dict[str, Look] = {}
+    looks: dict[str, Look | None] = {}
     for key, read in images.items():
         try:
             looks[key] = Look.of(read())
         except (OSError, ValueError):  # told where images are prepared
-            continue
-    parent = {key: key for key in images}
+            looks[key] = None
+    return looks
+
+
+def groups_of(looks: Mapping[str, Look | None], most: int = NEAR) -> list[frozenset[str]]:
+    """Return the keys of pictures in groups of near-duplicates, sorted by their first key; most are groups of one."""
+    parent = {key: key for key in looks}
 
     def root(key: str) -> str:
         while parent[key] != key:
@@ -80,13 +86,13 @@ def groups_of(images: Mapping[str, Callable[[], bytes]]) -> list[frozenset[str]]
             key = parent[key]
         return key
 
-    keys = sorted(looks)
-    for place, key in enumerate(keys):
-        for other in keys[place + 1 :]:
-            if looks[key].near(looks[other]):
+    known = sorted((key, look) for key, look in looks.items() if look is not None)
+    for place, (key, look) in enumerate(known):
+        for other, another in known[place + 1 :]:
+            if look.near(another, most):
                 parent[root(other)] = root(key)
     found: dict[str, set[str]] = {}
-    for key in images:
+    for key in looks:
         found.setdefault(root(key), set()).add(key)
     return sorted(map(frozenset, found.values()), key=min)
 
