@@ -48,6 +48,7 @@ ALLOWED = {
 }
 WRITERS = {
     "loraspec/cli/docs.py": "pages of this repository", "loraspec/spec/docs.py": "pages of this repository",
+    "loraspec/cli/card.py": "a card, which a person makes again",
     "loraspec/cli/init.py": "a new spec, which a person makes again", "loraspec/cli/schema.py": "a schema, which a person makes again",
     "loraspec/cli/migrate.py": "a person's spec, under version control or shown first",
     "loraspec/download.py": "an unfinished file, which is gone on with", "loraspec/fetching.py": "images, looked at before they are listed",

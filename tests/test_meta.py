@@ -41,7 +41,7 @@ LAYERS = [
     {"picking", "usage"},
     {"blind"},
     {"comparing"},
-    {"engine", "testing"},
+    {"engine", "modelcard", "testing"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -29,6 +29,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Choose": {
         "grid": "Draw any part of the grid: other epochs, weights, prompts or seeds.",
         "pick": "Pick the epoch to use: the ranking's, or your own.",
+        "card": "Write a model card of the epoch that was picked.",
         "judge": "Judge epochs by eye, in pairs, without knowing which is which.",
         "compare": "Set runs side by side: what differs, curves, picked cells.",
     },

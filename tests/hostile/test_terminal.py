@@ -59,7 +59,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_plugin: None) ->
 GOOD = """
     validate spec.toml | show spec.toml --resolved | show spec.toml --origin | plan spec.toml | plan spec.toml --json
     plan spec.toml --digests | captions preview spec.toml --epoch 1 | lock spec.toml | run spec.toml --set run.output=out | resume out
-    grid out --epochs 2 --weights 0.5 | pick out 1 | compare out out | verify spec.lock | verify out
+    grid out --epochs 2 --weights 0.5 | pick out 1 | card out | compare out out | verify spec.lock | verify out
     diff spec.lock out/lock.json | lock spec.toml --expect out | reproduce spec.lock -o again | cache show
     cache explain 1.png --spec spec.toml | migrate spec.toml | plugins | schema | init new --images images --style Tiny --rights own
     fetch spec.toml | captions status spec.toml | captions status spec.toml --json | captions export spec.toml out.csv
