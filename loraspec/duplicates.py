@@ -7,17 +7,23 @@ Colours are compared too: two drawings of one shape in other colours are two dra
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from loraspec.images import decode
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SIDE = 16
 NEAR = 26  # of 256 bits, a tenth: what may be the same picture is not parted
 SURE = 20  # bits: what is told to a person as the same picture
 COLOURS = 4  # cells on a side
 APART = 40  # of 255, mean difference of the cells' channels
+BLOCK = 1024  # pictures compared with all others at once
 FLAT = 8  # of 255: lighter and darker places of a picture differ by more
 
 
@@ -50,12 +56,6 @@ class Look:
         mirrored = grey.transpose(Transpose.FLIP_LEFT_RIGHT)
         return cls(_bits(light), _bits(mirrored.tobytes()), coarse.tobytes(), other.tobytes())
 
-    def near(self, other: Look, most: int = NEAR) -> bool:
-        """Whether another picture, or its mirror image, is this one again, but for so many bits."""
-        if (self.plain ^ other.plain).bit_count() <= most and _apart(self.colours, other.colours) <= APART:
-            return True
-        return (self.mirrored ^ other.plain).bit_count() <= most and _apart(self.mirrored_colours, other.colours) <= APART
-
 
 def _apart(one: bytes, other: bytes) -> float:
     return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / len(one)
@@ -76,9 +76,35 @@ def looks_of(images: Mapping[str, Callable[[], bytes]]) -> dict[str, Look | None
     return looks
 
 
-def groups_of(looks: Mapping[str, Look | None], most: int = NEAR) -> list[frozenset[str]]:
-    """Return the keys of pictures in groups of near-duplicates, sorted by their first key; most are groups of one."""
-    parent = {key: key for key in looks}
+def pairs_of(looks: Mapping[str, Look | None]) -> list[tuple[str, str, int]]:
+    """Return the pairs of pictures that are, or whose mirror image is, the same again: (key, later key, bits apart, at most ``NEAR``).
+
+    Bits are compared as vectors of -1 and 1: their product says how many are the same, for a thousand pictures at a time.
+    """
+    import numpy as np
+
+    known = sorted((key, look) for key, look in looks.items() if look is not None)
+    if len(known) < 2:
+        return []
+    kinds = zip(*((look.plain, look.mirrored) for _, look in known), strict=True)
+    plain, mirrored = (np.stack([_signs(bits) for bits in kind]) for kind in kinds)
+    found = []
+    for begin in range(0, len(known), BLOCK):
+        block = slice(begin, begin + BLOCK)
+        both = [(plain[block], False), (mirrored[block], True)]
+        apart = {turned: (SIDE * SIDE - rows @ plain.T) / 2 for rows, turned in both}
+        for row, other in np.argwhere(np.minimum(apart[False], apart[True]) <= NEAR).tolist():
+            here = begin + row
+            if here < other:
+                bits = [int(apart[turned][row, other]) for turned in (False, True) if _like(known[here][1], known[other][1], turned)]
+                if bits and min(bits) <= NEAR:
+                    found.append((known[here][0], known[other][0], min(bits)))
+    return found
+
+
+def groups_of(keys: Iterable[str], pairs: Iterable[tuple[str, str, int]], most: int = NEAR) -> list[frozenset[str]]:
+    """Return keys in groups of those that pairs of at most so many bits connect, sorted by their first key; most are groups of one."""
+    parent = {key: key for key in keys}
 
     def root(key: str) -> str:
         while parent[key] != key:
@@ -86,15 +112,25 @@ def groups_of(looks: Mapping[str, Look | None], most: int = NEAR) -> list[frozen
             key = parent[key]
         return key
 
-    known = sorted((key, look) for key, look in looks.items() if look is not None)
-    for place, (key, look) in enumerate(known):
-        for other, another in known[place + 1 :]:
-            if look.near(another, most):
-                parent[root(other)] = root(key)
+    for key, other, bits in pairs:
+        if bits <= most:
+            parent[root(other)] = root(key)
     found: dict[str, set[str]] = {}
-    for key in looks:
+    for key in parent:
         found.setdefault(root(key), set()).add(key)
     return sorted(map(frozenset, found.values()), key=min)
+
+
+def _signs(bits: int) -> NDArray[np.float32]:
+    import numpy as np
+
+    packed = np.frombuffer(bits.to_bytes(SIDE * SIDE // 8, "big"), np.uint8)
+    return np.unpackbits(packed).astype(np.float32) * 2 - 1
+
+
+def _like(one: Look, other: Look, turned: bool) -> bool:
+    """Whether the colours of a picture, or of its mirror image, are those of another."""
+    return _apart(one.mirrored_colours if turned else one.colours, other.colours) <= APART
 
 
 def _bits(grey: Sequence[int]) -> int:

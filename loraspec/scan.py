@@ -10,7 +10,7 @@ from attrs import evolve
 from loraspec.buckets import BucketRule, TooSmallError, place
 from loraspec.captions import Pipeline, join, split
 from loraspec.dataplan import DataPlan, PlacedSample, auto_heldout, draw_heldout
-from loraspec.duplicates import SURE, groups_of, looks_of
+from loraspec.duplicates import SURE, groups_of, looks_of, pairs_of
 from loraspec.errors import EnvironmentMissing, Problem, SpecError
 from loraspec.judgedprompts import JUDGED, content_of
 from loraspec.ledger import Ledgers, known
@@ -72,9 +72,10 @@ def gather(plan: Plan) -> DataPlan:
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise SpecError(errors)
-    looks = looks_of({item.key: item.sample.read for item in placed})
-    away = _held_out(plan, groups_of(looks), count, problems)
-    near = [" = ".join(sorted(group)) for group in groups_of(looks, SURE) if len(group) > 1]
+    keys = [item.key for item in placed]
+    pairs = pairs_of(looks_of({item.key: item.sample.read for item in placed}))
+    away = _held_out(plan, groups_of(keys, pairs), count, problems)
+    near = [" = ".join(sorted(group)) for group in groups_of(keys, pairs, SURE) if len(group) > 1]
     if near:
         message = f"{len(near)} {'group' if len(near) == 1 else 'groups'} of images that are nearly the same picture: {names(near)}"
         hint = "keep one of each; together they count as often as they are there"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from loraspec.duplicates import NEAR, SURE, groups_of, looks_of
+from loraspec.duplicates import NEAR, SURE, groups_of, looks_of, pairs_of
 from loraspec.randomness import generator
 
 
@@ -23,6 +24,12 @@ def encoded(image: Image.Image, form: str = "PNG", **options: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+def groups(images: dict[str, Callable[[], bytes]], most: int = NEAR) -> list[frozenset[str]]:
+    """Return groups of near-duplicates."""
+    looks = looks_of(images)
+    return groups_of(looks, pairs_of(looks), most)
 
 
 CHANGES = {
@@ -40,9 +47,9 @@ def test_the_same_picture_again_is_found(change: str, most: int) -> None:
     """Re-encoded, reduced, brightened, mirrored, cropped by two pixels: kept together, and told to a person."""
     images = {f"{number}.png": partial(encoded, picture(number)) for number in range(6)}
     images["again.png"] = partial(CHANGES[change], picture(3))
-    groups = groups_of(looks_of(images), most)
-    assert frozenset({"3.png", "again.png"}) in groups
-    assert len(groups) == 6
+    found = groups(images, most)
+    assert frozenset({"3.png", "again.png"}) in found
+    assert len(found) == 6
 
 
 def test_other_pictures_are_none() -> None:
@@ -50,7 +57,7 @@ def test_other_pictures_are_none() -> None:
     images = {f"{number}.png": partial(encoded, picture(number)) for number in range(40)}
     images |= {f"flat {value}.png": partial(encoded, Image.new("RGB", (9, 9), (value, value, value))) for value in (9, 10, 200)}
     images |= {f"broken {number}.png": lambda: b"no picture" for number in range(2)}
-    assert all(len(group) == 1 for group in groups_of(looks_of(images)))
+    assert all(len(group) == 1 for group in groups(images))
 
 
 def test_one_shape_in_other_colours_is_another_picture() -> None:
@@ -61,7 +68,7 @@ def test_one_shape_in_other_colours_is_another_picture() -> None:
         square = Image.new("RGB", (64, 64), (250, 250, 240))
         square.paste(ink, (8, 8, 56, 56))
         images[f"{number}.png"] = partial(encoded, square)
-    assert len(groups_of(looks_of(images))) == 3
+    assert len(groups(images)) == 3
 
 
 def test_duplicates_of_duplicates_are_one_group() -> None:
@@ -72,4 +79,20 @@ def test_duplicates_of_duplicates_are_one_group() -> None:
         "b.png": partial(CHANGES["mirrored"], picture(1)),
         "c.png": partial(CHANGES["jpeg"], picture(1)),
     }
-    assert sorted(map(len, groups_of(looks_of(images)))) == [3, 3]
+    assert sorted(map(len, groups(images))) == [3, 3]
+
+
+def test_pairs_are_those_of_comparing_each_with_each() -> None:
+    """Products of blocks give what counting bits one by one gives, also across blocks."""
+    images = {f"{number:04}.png": partial(encoded, picture(number % 40, 20)) for number in range(60)}
+    looks = looks_of(images)
+    wanted = []
+    for key, one in looks.items():
+        for other, another in looks.items():
+            if key < other and one is not None and another is not None:
+                bits = min((one.plain ^ another.plain).bit_count(), (one.mirrored ^ another.plain).bit_count())
+                wanted += [(key, other, bits)] if bits <= NEAR else []
+    assert pairs_of(looks) == wanted
+    assert len(wanted) >= 20
+    many = {f"{number:05}": looks[f"{number % 60:04}.png"] for number in range(2100)}
+    assert len(groups_of(many, pairs_of(many))) == 40

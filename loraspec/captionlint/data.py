@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from loraspec.buckets import TooSmallError
 from loraspec.captionlint.rules import Finding, Severity
-from loraspec.duplicates import SURE, groups_of, looks_of
+from loraspec.duplicates import SURE, groups_of, looks_of, pairs_of
 from loraspec.errors import Problem
 from loraspec.scan import GROWN, MOST_ASPECT, growth, placed_of
 from loraspec.values import Sample
@@ -42,7 +42,8 @@ def of_images(plan: Plan, found: Sequence[tuple[int, Sample]], problems: Sequenc
         if not sample.rights:
             yield Finding("D005", "error", sample.key, f'nobody says with which right it is used: rights = "own" in source {source + 1}')
         yield from _placed(plan, source, sample)
-    for group in groups_of(looks_of({sample.key: sample.read for _, sample in found}), SURE):
+    looks = looks_of({sample.key: sample.read for _, sample in found})
+    for group in groups_of(looks, pairs_of(looks), SURE):
         first, *others = sorted(group)
         for other in others:
             yield Finding("D004", "warning", other, f"is nearly the same picture as {first}: keep one of the two")
