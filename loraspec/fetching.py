@@ -172,10 +172,12 @@ def _new(folder: Path, remote: Remote, downloader: Downloader) -> Outcome:
             data = waiting.read_bytes()
         kind = _looked(data)
     except DownloadError as error:
-        return Outcome(remote, "failed", problem=Problem(remote.name, error.message, error.hint, code="E-FETCH-HTTP"))
+        hint = f'{error.hint or "fetch again later"}; or leave it out: exclude = ["{remote.name}"]'
+        return Outcome(remote, "failed", problem=Problem(remote.name, error.message, hint, code="E-FETCH-HTTP"))
     except ImageError as error:
         waiting.unlink(missing_ok=True)
-        said, hint = f"what came is no usable image: {error.message}{_opening(data)}", "leave it out with exclude, or try later"
+        said = f"what came is no usable image: {error.message}{_opening(data)}"
+        hint = f'try later, or leave it out: exclude = ["{remote.name}"]'
         return Outcome(remote, "failed", problem=Problem(remote.name, said, hint, code="E-FETCH-IMAGE"))
     file = folder / f"{remote.name}{ENDINGS[kind]}"
     _synced(waiting)

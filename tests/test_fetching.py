@@ -111,6 +111,7 @@ def test_one_that_fails_keeps_no_other_back(server: FileServer, tmp_path: Path, 
     assert problem is not None
     assert problem.code == code
     assert any(one in problem.message for one in said.split("|")), problem.message
+    assert 'exclude = ["b"]' in problem.hint
     assert set(listed(tmp_path)[1]) == {"a.jpg", "c.webp"}
     assert not (tmp_path / "b.png").exists()
     assert states(run(source)) == ["there", "fetched", "there"]

@@ -86,7 +86,7 @@ def test_what_fails_is_told_and_the_exit_code_says_so(spec: Path, server: FileSe
     assert "nga-101" in outcome.err
     assert "1 fetched" in outcome.out
     assert "1 failed" in outcome.out
-    loraspec_cli("plan", "spec.toml").assert_failed(2, "1 images are not fetched yet: nga-101")
+    loraspec_cli("plan", "spec.toml").assert_failed(2, "1 image is not fetched yet: nga-101")
     spec.write_text(spec.read_text().replace('path = "works"', 'path = "works"\nexclude = ["nga-101"]'))
     loraspec_cli("plan", "spec.toml").assert_success()
 

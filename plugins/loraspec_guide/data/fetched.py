@@ -76,7 +76,8 @@ class FetchedFolder:
         missing = [one.name for one in self.ahead(context) or () if not self._out(one.name) and one.name not in look.names]
         if missing:
             rest = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-            said = f"{len(missing)} images are not fetched yet: {', '.join(missing[:SHOWN])}{rest}"
+            count = "1 image is" if len(missing) == 1 else f"{len(missing)} images are"
+            said = f"{count} not fetched yet: {', '.join(missing[:SHOWN])}{rest}"
             found = evolve(found, problems=(*found.problems, Problem("", said, HINT, code="E-FETCH-NONE")))
         return found
 
@@ -112,7 +113,8 @@ class FetchedScan(FolderScan):
         gone = [key for key, one in self.files.items() if not left_out(one.name, exclude) and not (self.root / key).is_file()]
         if gone:
             rest = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
-            message = f"{len(gone)} images that were fetched are gone: {', '.join(gone[:SHOWN])}{rest}"
+            count = "1 image that was fetched is" if len(gone) == 1 else f"{len(gone)} images that were fetched are"
+            message = f"{count} gone: {', '.join(gone[:SHOWN])}{rest}"
             hint = "leave them out with exclude, or fetch again"
             found = evolve(found, problems=(*found.problems, Problem("", message, hint, code="E-FETCH-DRIFT")))
         return found
