@@ -58,7 +58,7 @@ def test_a_persons_pick_is_described(tmp_path: Path, loraspec_cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(("base", "named"), [
-    ("/home/ada/models/sdxl", "sdxl"), ("../secret/place/sdxl", "sdxl"), ("C:/Users/ada/sdxl", "sdxl"),
+    ("/mnt/ada/models/sdxl", "sdxl"), ("../secret/place/sdxl", "sdxl"), ("C:/Users/ada/sdxl", "sdxl"),
     ("a/b/c/sdxl.safetensors", "sdxl.safetensors"),
     ("package:loraspec_picturebook/base", r"package:loraspec\_picturebook/base"),
 ])  # fmt: skip
