@@ -201,4 +201,4 @@ def test_ensured_descriptor_with_a_separator_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(SpecError, match="holds the separator") as caught:
         resolve(spec)
-    assert [(p.path, p.line) for p in caught.value.problems] == [("captions.transforms[1].descriptors[1]", 14)]
+    assert [(p.path, p.line) for p in caught.value.problems] == [("captions.transforms[1].descriptors[1]", 15)]
