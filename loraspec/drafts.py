@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, field, frozen
 
 from loraspec.captions import flatten
+from loraspec.imagefile import ImageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -152,6 +153,32 @@ def drafted(
     for request in requests:
         if request.key in left:
             yield CaptionDraft(request.key, problem="the captioner gave no answer", model=name)
+
+
+def seen_in_batches(
+    requests: Sequence[CaptionRequest], size: int, see: Callable[[Sequence[tuple[CaptionRequest, Image]]], Sequence[CaptionDraft]], *,
+    model: str,
+) -> Iterator[CaptionDraft]:  # fmt: skip
+    """Yield drafts of a captioner that looks at several images at once; one that cannot be read keeps no other back.
+
+    Args:
+        requests: What is asked.
+        size: Images at once, at least 1.
+        see: Returns a draft for each request and its image.
+        model: What looks, for the drafts.
+    """
+    for batch in (requests[begin : begin + size] for begin in range(0, len(requests), size)):
+        since = time.perf_counter()
+        shown: list[tuple[CaptionRequest, Image]] = []
+        for request in batch:
+            try:
+                shown.append((request, request.image()))
+            except (ImageError, OSError) as error:
+                yield CaptionDraft(request.key, problem=f"the image {error}", model=model)
+        if shown:
+            made = see(shown)
+            seconds = (time.perf_counter() - since) / len(shown)
+            yield from (evolve(draft, model=model, seconds=seconds) for draft in made)
 
 
 def _asked(captioner: Captioner, requests: Sequence[CaptionRequest], context: Context | None) -> Iterable[CaptionDraft]:

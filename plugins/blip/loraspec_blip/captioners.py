@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from loraspec.drafts import CaptionDraft, CaptionRequest
+from loraspec.drafts import CaptionDraft, CaptionRequest, seen_in_batches
 from loraspec.errors import EnvironmentMissing
 from loraspec.hub import folder_of
-from loraspec.imagefile import ImageError
 from loraspec_blip.words import descriptors
 
 if TYPE_CHECKING:
@@ -41,31 +39,17 @@ class _Captioner:
         Raises:
             EnvironmentMissing: The weights or the device are not here, or are of another kind of model.
         """
-        size = self.options.batch_size
-        for batch in (requests[begin : begin + size] for begin in range(0, len(requests), size)):
-            since = time.perf_counter()
-            images: dict[str, Image] = {}
-            for request in batch:
-                try:
-                    images[request.key] = request.image()
-                except (ImageError, OSError) as error:
-                    yield CaptionDraft(request.key, problem=f"the image {error}", model=self.options.weights)
-            asked = [request for request in batch if request.key in images]
-            if not asked:
-                continue
-            texts = self._see(asked, list(images.values()))
-            seconds = (time.perf_counter() - since) / len(asked)
-            for request, text in zip(asked, texts, strict=True):
-                yield CaptionDraft(request.key, descriptors(text, request.style_tag), model=self.options.weights, seconds=seconds)
+        return seen_in_batches(requests, self.options.batch_size, self._see, model=self.options.weights)
 
-    def _see(self, requests: Sequence[CaptionRequest], images: list[Image]) -> list[str]:
+    def _see(self, shown: Sequence[tuple[CaptionRequest, Image]]) -> list[CaptionDraft]:
         self._load()
-        given = self._inputs(images)
+        given = self._inputs([image for _, image in shown])
         moved = {name: value.to(self._device, self._dtype if value.is_floating_point() else value.dtype) for name, value in given.items()}
         with torch.inference_mode():
             found = self._model.generate(**moved, do_sample=False, num_beams=self.options.num_beams, max_new_tokens=self._most())
         texts: list[str] = self._processor.batch_decode(found, skip_special_tokens=True)
-        return [self._text(text) for text in texts]
+        return [CaptionDraft(request.key, descriptors(self._text(text), request.style_tag))
+                for (request, _), text in zip(shown, texts, strict=True)]  # fmt: skip
 
     def _load(self) -> None:
         if self._model is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from loraspec.drafts import CaptionDraft, CaptionRequest
+from loraspec.drafts import CaptionDraft, CaptionRequest, seen_in_batches
 from loraspec.errors import EnvironmentMissing
 from loraspec.hub import HUB, file_of
-from loraspec.imagefile import ImageError
 from loraspec_wd14.tags import chosen, read_tags
 
 if TYPE_CHECKING:
@@ -44,39 +42,23 @@ class Tagger:
         Raises:
             EnvironmentMissing: The model or its table of tags is not here, or is another kind of model.
         """
-        size, model = self.options.batch_size, self.options.weights
-        for batch in (requests[begin : begin + size] for begin in range(0, len(requests), size)):
-            since = time.perf_counter()
-            images: dict[str, Image.Image] = {}
-            for request in batch:
-                try:
-                    images[request.key] = request.image()
-                except (ImageError, OSError) as error:
-                    yield CaptionDraft(request.key, problem=f"the image {error}", model=model)
-            asked = [request for request in batch if request.key in images]
-            if not asked:
-                continue
-            rows = self._see(list(images.values()))
-            seconds = (time.perf_counter() - since) / len(asked)
-            for request, row in zip(asked, rows, strict=True):
-                yield self._draft(request, chosen(self._tags, row.tolist(), self.options), seconds)
+        return seen_in_batches(requests, self.options.batch_size, self._see, model=self.options.weights)
 
-    def _draft(self, request: CaptionRequest, scores: dict[str, float], seconds: float) -> CaptionDraft:
+    def _see(self, shown: Sequence[tuple[CaptionRequest, Image.Image]]) -> list[CaptionDraft]:
+        self._load()
+        batch = np.stack([prepared(image, self._side) for _, image in shown])
+        [found] = self._session.run(None, {self._input: batch})
+        if found.shape != (len(shown), len(self._tags)):
+            raise self._other(f"gives {found.shape[-1]} numbers an image, the table has {len(self._tags)} tags")
+        rows = np.asarray(found, np.float32).tolist()
+        return [self._draft(request, chosen(self._tags, row, self.options)) for (request, _), row in zip(shown, rows, strict=True)]
+
+    def _draft(self, request: CaptionRequest, scores: dict[str, float]) -> CaptionDraft:
         if not scores:
-            said = "no tag is sure enough: lower general"
-            return CaptionDraft(request.key, problem=said, model=self.options.weights, seconds=seconds)
+            return CaptionDraft(request.key, problem="no tag is sure enough: lower general")
         tag = request.style_tag
         words = [*scores, *([tag] if tag and tag.casefold() not in map(str.casefold, scores) else [])]
-        return CaptionDraft(request.key, ", ".join(words), model=self.options.weights, seconds=seconds, scores=scores)
-
-    def _see(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """Return confidences ``[n, tags]`` in [0, 1]."""
-        self._load()
-        batch = np.stack([prepared(image, self._side) for image in images])
-        [found] = self._session.run(None, {self._input: batch})
-        if found.shape != (len(images), len(self._tags)):
-            raise self._other(f"gives {found.shape[-1]} numbers an image, the table has {len(self._tags)} tags")
-        return np.asarray(found, np.float32)
+        return CaptionDraft(request.key, ", ".join(words), scores=scores)
 
     def _load(self) -> None:
         if self._session is not None:
