@@ -109,6 +109,9 @@ def test_tables_are_put_between_the_marks() -> None:
     assert "+0.000 ± 0.000" in page
     assert f"{STYLE_NAMES[0]}, 3 seeds" in page
     assert markdown_of(rows, before=page) == page
+    two = markdown_of([one for one in rows if one["seed"] < 3], before="")
+    assert "-0.298" in two
+    assert "**" not in two
     assert '"own colour": 0.201' in json_of(rows)
 
 

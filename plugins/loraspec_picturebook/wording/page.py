@@ -14,6 +14,7 @@ BEGIN: Final = "<!-- tables: begin (make wording writes what follows) -->"
 END: Final = "<!-- tables: end -->"
 STUDENT: Final = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
 """The 97.5 % quantile of Student's t by degrees of freedom."""
+FEWEST: Final = 3  # seeds
 SPOKEN: Final = (
     "own subject", "own colour", "own setting", "own style", "late subject", "late setting", "late style", "setting lost when late",
 )  # fmt: skip
@@ -70,7 +71,8 @@ def _style(style: str, rows: list[Numbers]) -> str:
         return ""
     true = {what: math.fsum(row[f"true {what}"] for row in rows) / len(rows) for what in ("subject", "colour", "setting")}
     base = [readings(row, row) for row in rows if row["arm"] == "base" and row["seed"] in seeds]
-    head = f"| {style}, {len(seeds)} seeds | base | guide | " + " | ".join(f"{arm.name} - guide" for arm in ARMS[1:]) + " |"
+    counted = f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'}"
+    head = f"| {style}, {counted} | base | guide | " + " | ".join(f"{arm.name} - guide" for arm in ARMS[1:]) + " |"
     lines = [head, "| --- |" + " --- |" * (len(ARMS) + 1)]
     for key in SPOKEN:
         cells = [f"{math.fsum(one[key] for one in base) / len(base):.2f}", _plain(found["guide"][key])]
@@ -86,10 +88,10 @@ def _plain(values: Sequence[float]) -> str:
 
 
 def _difference(values: Sequence[float]) -> str:
-    """Bold where the interval leaves out 0."""
+    """Bold where the interval leaves out 0; two values may agree by chance, whatever their interval."""
     mean, half = interval(values)
     text = f"{mean:+.3f} ± {half:.3f}"
-    return f"**{text}**" if abs(mean) > half else text
+    return f"**{text}**" if abs(mean) > half and len(values) >= FEWEST else text
 
 
 def _rounded(row: Numbers) -> dict[str, Any]:
