@@ -180,6 +180,10 @@ def _new(folder: Path, remote: Remote, downloader: Downloader) -> Outcome:
         hint = f'try later, or leave it out: exclude = ["{remote.name}"]'
         return Outcome(remote, "failed", problem=Problem(remote.name, said, hint, code="E-FETCH-IMAGE"))
     file = folder / f"{remote.name}{ENDINGS[kind]}"
+    if file.exists() and file.read_bytes() != data:  # the same bytes: a fetch was killed before it could list them
+        waiting.unlink(missing_ok=True)
+        said, hint = "is there already, and is not what would be fetched", "move it away, or leave the image out with exclude"
+        return Outcome(remote, "failed", problem=Problem(file.name, said, hint, code="E-FETCH-DRIFT"))
     _synced(waiting)
     waiting.replace(file)
     caption = file.with_suffix(".txt")

@@ -156,6 +156,17 @@ def test_a_killed_fetch_is_gone_on_with(server: FileServer, tmp_path: Path) -> N
         listed(tmp_path)
 
 
+def test_a_file_of_somebody_elses_is_not_written_over(server: FileServer, tmp_path: Path) -> None:
+    """Unless it is the very image, which a killed fetch could not list."""
+    (tmp_path / "a.jpg").write_bytes(b"mine")
+    (tmp_path / "b.png").write_bytes(server.files["/b"])
+    outcomes = run(Shelf(tmp_path, server.url))
+    assert states(outcomes) == ["failed", "fetched", "fetched"]
+    assert (tmp_path / "a.jpg").read_bytes() == b"mine"
+    assert set(listed(tmp_path)[1]) == {"b.png", "c.webp"}
+    assert not list(tmp_path.glob(".*"))
+
+
 @pytest.mark.parametrize("row", [{"name": "a"}, {"name": "a", "file": "a.jpg", "sha256": "0", "odd": "1"}, []])
 def test_a_list_of_another_make_is_refused(tmp_path: Path, row: Any) -> None:
     """Unknown keys are not passed over."""
