@@ -81,6 +81,8 @@ def test_d003_tells_what_is_enlarged(lint: Callable[..., Any], tmp_path: Path) -
     paint(tmp_path / "images" / "small.png", 7, (12, 12))
     upscaled = ("max = 64 }", "max = 64, upscale = true }")
     assert lint(upscaled)["D003"] == {("warning", "small.png")}
+    paint(tmp_path / "images" / "small.png", 7, (30, 30))
+    assert lint(upscaled)["D003"] == {("warning", "small.png")}
     paint(tmp_path / "images" / "small.png", 7, (31, 31))
     assert "D003" not in lint(upscaled)
 
