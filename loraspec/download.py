@@ -130,7 +130,6 @@ class Downloader:
 
         if self._session is None:
             self._session = requests.Session()
-            self._session.trust_env = True
         session: Session = self._session
         for _ in range(6):
             parts = urlsplit(url)

@@ -125,9 +125,7 @@ def cleaned(text: str) -> str:
     return line
 
 
-def drafted(
-    captioner: Captioner, requests: Sequence[CaptionRequest], *, name: str, context: Context | None = None
-) -> Iterator[CaptionDraft]:
+def drafted(captioner: Captioner, requests: Sequence[CaptionRequest], *, name: str, context: Context) -> Iterator[CaptionDraft]:
     """Yield a draft for every request, cleaned, as they come; a request that was not answered has a problem.
 
     Args:
@@ -181,9 +179,9 @@ def seen_in_batches(
             yield from (evolve(draft, model=model, seconds=seconds) for draft in made)
 
 
-def _asked(captioner: Captioner, requests: Sequence[CaptionRequest], context: Context | None) -> Iterable[CaptionDraft]:
+def _asked(captioner: Captioner, requests: Sequence[CaptionRequest], context: Context) -> Iterable[CaptionDraft]:
     if not requests:
         return ()
-    if context is not None and hasattr(captioner, "begin"):
+    if hasattr(captioner, "begin"):
         captioner.begin(context)
     return captioner.caption(requests)

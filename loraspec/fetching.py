@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -134,6 +133,7 @@ def fetch(source: FetchingSource, context: Context, remotes: Sequence[Remote], d
     folder = source.folder(context)
     folder.mkdir(parents=True, exist_ok=True)
     selection, before = listed(folder)
+    _mended(folder / LIST)
     by_name = {one.name: one for one in before.values()}
     again = selection != source.selection()  # what is there and still wanted is listed anew
     if again:
@@ -162,11 +162,12 @@ def _kept(folder: Path, remote: Remote, known: Fetched, *, again: bool) -> Outco
 
 
 def _new(folder: Path, remote: Remote, downloader: Downloader) -> Outcome:
+    from loraspec.engine.disk import write_file
+
     waiting = folder / f".{remote.name}.image"
     try:
         if remote.read is not None:
             data = remote.read()
-            waiting.write_bytes(data)
         else:
             downloader.save(remote.before(downloader) if remote.before else remote.url, waiting)
             data = waiting.read_bytes()
@@ -184,12 +185,11 @@ def _new(folder: Path, remote: Remote, downloader: Downloader) -> Outcome:
         waiting.unlink(missing_ok=True)
         said, hint = "is there already, and is not what would be fetched", "move it away, or leave the image out with exclude"
         return Outcome(remote, "failed", problem=Problem(file.name, said, hint, code="E-FETCH-DRIFT"))
-    _synced(waiting)
-    waiting.replace(file)
+    digest = write_file(file, data)
+    waiting.unlink(missing_ok=True)
     caption = file.with_suffix(".txt")
     if remote.caption and not caption.exists():
-        caption.write_text(remote.caption + "\n", encoding="utf-8")
-    digest = hashlib.sha256(data).hexdigest()
+        write_file(caption, f"{remote.caption}\n".encode())
     _note(folder, _row(Fetched(remote.name, file.name, digest, remote.url, remote.rights, remote.credits)))
     return Outcome(remote, "fetched", len(data))
 
@@ -212,20 +212,18 @@ def _row(one: Fetched) -> dict[str, str]:
     return {key: value for key, value in asdict(one).items() if value}
 
 
+def _mended(path: Path) -> None:
+    """Cut off half a line at the end of a list, which a fetch that was killed left."""
+    from loraspec.engine.disk import shorten
+
+    data = path.read_bytes() if path.is_file() else b""
+    whole = data.rfind(b"\n") + 1
+    if whole != len(data):
+        shorten(path, whole)
+
+
 def _note(folder: Path, row: Mapping[str, Any]) -> None:
-    path = folder / LIST
-    before = path.read_bytes() if path.is_file() else b""
-    with path.open("ab") as file:
-        if not before.endswith(b"\n"):  # half a line, of a fetch that was killed
-            file.truncate(before.rfind(b"\n") + 1)
-        file.write(json.dumps(row, ensure_ascii=False, sort_keys=True).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    from loraspec.engine.disk import append
+    from loraspec.engine.records import line_bytes
 
-
-def _synced(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    append(folder / LIST, line_bytes(row), durable=True)

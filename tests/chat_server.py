@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from running import running
 
 
 class ChatServer(ThreadingHTTPServer):
@@ -88,15 +90,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@contextmanager
-def chat_server(answer: Callable[[int, dict[str, Any]], Any]) -> Iterator[ChatServer]:
+def chat_server(answer: Callable[[int, dict[str, Any]], Any]) -> AbstractContextManager[ChatServer]:
     """Serve until the block ends."""
-    server = ChatServer(answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    return running(ChatServer(answer))

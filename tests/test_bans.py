@@ -51,7 +51,7 @@ WRITERS = {
     "loraspec/cli/card.py": "a card, which a person makes again",
     "loraspec/cli/init.py": "a new spec, which a person makes again", "loraspec/cli/schema.py": "a schema, which a person makes again",
     "loraspec/cli/migrate.py": "a person's spec, under version control or shown first",
-    "loraspec/download.py": "an unfinished file, which is gone on with", "loraspec/fetching.py": "images, looked at before they are listed",
+    "loraspec/download.py": "an unfinished file, which is gone on with",
     "loraspec/locking/files.py": "a lock beside a spec: staged and renamed, a person makes it again",
     "plugins/loraspec_guide/captioners/local.py": "a temporary copy for another program",
     "loraspec/picking.py": "a copy too large for memory: staged, synchronised, compared, renamed",

@@ -151,7 +151,7 @@ def test_a_killed_fetch_is_gone_on_with(server: FileServer, tmp_path: Path) -> N
     assert set(listed(tmp_path)[1]) == {"a.jpg", "b.png"}
     assert states(run(source)) == ["there", "there", "fetched"]
     assert path.read_bytes() == whole
-    path.write_bytes(whole.replace(b'"name": "a"', b'"name": a'))
+    path.write_bytes(whole.replace(b'"name":"a"', b'"name":a'))
     with pytest.raises(SpecError, match=f"{LIST}:2"):
         listed(tmp_path)
 

@@ -13,8 +13,12 @@ from loraspec.captioning.drafting import draft, wanted
 from loraspec.captioning.items import write
 from loraspec.drafts import CaptionDraft, CaptionRequest, cleaned, drafted
 from loraspec.ledger import Ledger
+from loraspec.randomness import rng_of
+from loraspec.values import Context
 
 CAPTIONER = '[captions.captioner]\nuse = "template"\ntext = "{name}, {style_tag}"'
+
+CONTEXT = Context(Path(), rng_of(0), lambda hook: [])
 
 
 @pytest.fixture
@@ -108,7 +112,7 @@ def test_answers_that_do_not_fit_are_sorted_out() -> None:
     """Twice, to nobody, none at all, nothing in it."""
     requests = [CaptionRequest(key, "0", bytes) for key in ("a", "b", "c")]
     captioner = Scripted(CaptionDraft("a", "one"), CaptionDraft("a", "two"), CaptionDraft("x", "three"), CaptionDraft("b", "\x1b\u200b"))
-    found = list(drafted(captioner, requests, name="me"))
+    found = list(drafted(captioner, requests, name="me", context=CONTEXT))
     assert [(one.key, one.text, one.problem, one.model) for one in found] == [
         ("a", "one", "", "me"), ("b", "\x1b\u200b", "the answer holds no words", "me"),
         ("c", "", "the captioner gave no answer", "me"),

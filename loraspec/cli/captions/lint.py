@@ -38,17 +38,17 @@ def lint(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], fix: bool
     from loraspec.captionlint.gather import lint as linted
     from loraspec.plan import resolve
 
-    plan = resolve(spec, profiles=profiles, sets=sets)
-    gathered, setting, findings = linted(plan)
-    findings += _since_lock(plan, gathered)
+    def look() -> tuple[Gathered, Setting, list[Finding]]:
+        plan = resolve(spec, profiles=profiles, sets=sets)
+        gathered, setting, findings = linted(plan)
+        return gathered, setting, sorted([*findings, *_since_lock(plan, gathered)], key=lambda one: (one.image, one.code))
+
+    gathered, setting, findings = look()
     if fix:
         changed = _fixed(gathered.captions, setting, {one.image for one in findings if one.fixable})
         click.echo(f"{plural(len(changed), 'caption')} put in order" + (f": {escaped(', '.join(changed))}" if changed else ""), err=True)
         if changed:
-            plan = resolve(spec, profiles=profiles, sets=sets)
-            gathered, setting, findings = linted(plan)
-            findings += _since_lock(plan, gathered)
-    findings = tuple(sorted(findings, key=lambda one: (one.image, one.code)))
+            gathered, setting, findings = look()
     if as_json:
         click.echo(escaped_json(json.dumps([asdict(one) for one in findings], ensure_ascii=False, indent=1)))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,15 +17,15 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from loraspec.values import Context
-    from loraspec_blip.hooks import BlipOptions, FlorenceOptions, ModelOptions
+    from loraspec_blip.hooks import BlipOptions, FlorenceOptions
 
 
-class _Captioner:
+class _Captioner(ABC):
     """Looks at images in batches with one model, which is loaded when the first is asked about."""
 
     kinds: ClassVar[tuple[str, ...]] = ()  # `model_type` of the models that this captioner knows how to ask
 
-    def __init__(self, options: ModelOptions) -> None:
+    def __init__(self, options: BlipOptions | FlorenceOptions) -> None:
         self.options = options
         self._context: Context | None = None
         self._model: Any = None
@@ -46,7 +47,7 @@ class _Captioner:
         given = self._inputs([image for _, image in shown])
         moved = {name: value.to(self._device, self._dtype if value.is_floating_point() else value.dtype) for name, value in given.items()}
         with torch.inference_mode():
-            found = self._model.generate(**moved, do_sample=False, num_beams=self.options.num_beams, max_new_tokens=self._most())
+            found = self._model.generate(**moved, do_sample=False, num_beams=self.options.num_beams, max_new_tokens=self.options.max_tokens)
         texts: list[str] = self._processor.batch_decode(found, skip_special_tokens=True)
         return [CaptionDraft(request.key, descriptors(self._text(text), request.style_tag))
                 for (request, _), text in zip(shown, texts, strict=True)]  # fmt: skip
@@ -74,13 +75,9 @@ class _Captioner:
             raise EnvironmentMissing(f"{self.options.weights} cannot be loaded: {said}", hint=hint).coded("E-PLUGIN-WEIGHTS") from None
         self._model = model.to(self._device).eval()
 
+    @abstractmethod
     def _inputs(self, images: list[Image]) -> Mapping[str, torch.Tensor]:
         """Return what the model is given for images."""
-        raise NotImplementedError
-
-    def _most(self) -> int:
-        """Return the longest answer, tokens."""
-        raise NotImplementedError
 
     def _text(self, text: str) -> str:
         """Return an answer as words."""
@@ -97,9 +94,6 @@ class Blip(_Captioner):
         words = {"text": [self.options.prompt] * len(images)} if self.options.prompt else {}
         found: Mapping[str, torch.Tensor] = self._processor(images=images, **words, return_tensors="pt")
         return found
-
-    def _most(self) -> int:
-        return self.options.max_tokens
 
     def _text(self, text: str) -> str:
         prompt = self.options.prompt.strip()
@@ -118,9 +112,6 @@ class Florence(_Captioner):
         task = self.tasks[self.options.detail]
         found: Mapping[str, torch.Tensor] = self._processor(images=images, text=[task] * len(images), return_tensors="pt")
         return found
-
-    def _most(self) -> int:
-        return self.options.max_tokens
 
 
 def _device(name: str) -> torch.device:

@@ -73,16 +73,14 @@ class FetchedFolder:
             raise EnvironmentMissing(message, hint=HINT).coded("E-FETCH-NONE")
         look = FetchedScan(folder, self.options, files=files)
         found = look.made()
-        missing = [one.name for one in self.ahead(context) or () if not self._out(one.name) and one.name not in look.names]
+        there = {one.name for one in files.values()}
+        missing = [one.name for one in self.ahead(context) or () if not left_out(one.name, self.options.exclude) and one.name not in there]
         if missing:
             rest = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
             count = "1 image is" if len(missing) == 1 else f"{len(missing)} images are"
             said = f"{count} not fetched yet: {', '.join(missing[:SHOWN])}{rest}"
             found = evolve(found, problems=(*found.problems, Problem("", said, HINT, code="E-FETCH-NONE")))
         return found
-
-    def _out(self, name: str) -> bool:
-        return left_out(name, self.options.exclude)
 
 
 def left_out(name: str, patterns: Sequence[str]) -> bool:
@@ -100,11 +98,6 @@ class FetchedScan(FolderScan):
     """A look at what was fetched."""
 
     files: Mapping[str, Fetched] = field(kw_only=True)
-
-    @property
-    def names(self) -> frozenset[str]:
-        """Names, without extension, of all that was fetched."""
-        return frozenset(one.name for one in self.files.values())
 
     def made(self) -> Scan:
         """Return what the list names."""
@@ -140,4 +133,4 @@ class FetchedScan(FolderScan):
     def _others(self, files: list[str], images: list[str], named: Names) -> None:
         exclude = self.options.exclude  # type: ignore[attr-defined]
         kept = [key for key in files if not left_out(stem(key), exclude) and key != LIST]
-        super()._others(kept, [key for key in images if key in kept], named)
+        super()._others(kept, [key for key in images if not left_out(stem(key), exclude)], named)

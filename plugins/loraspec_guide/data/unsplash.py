@@ -100,7 +100,7 @@ class Unsplash(FetchedFolder):
 
     def _of_api(self, row: Mapping[str, Any], headers: Mapping[str, str]) -> Remote:
         name, place = str(row["user"]["name"]), str(row["links"]["download_location"])
-        size, api = self._size(row), urlsplit(self.options.api)
+        size, api = self.options.size, urlsplit(self.options.api)
 
         def before(downloader: Downloader) -> str:
             """Announce the download; only the API itself is given the key."""
@@ -110,10 +110,6 @@ class Unsplash(FetchedFolder):
 
         return Remote(_named(str(row["id"])), _sized(str(row["urls"]["raw"]), size), _told(name, row.get("description"),
                       row.get("alt_description")), "licensed", f"{name} on Unsplash", before=before)  # fmt: skip
-
-    def _size(self, row: Mapping[str, Any]) -> int:
-        sides = [row[side] for side in ("width", "height") if isinstance(row.get(side), int)]
-        return min(self.options.size, *sides) if sides else self.options.size
 
     # -- the Lite data set -------------------------------------------------------------------------------------------------
 

@@ -20,9 +20,13 @@ from PIL import Image
 
 from loraspec.drafts import CaptionDraft, drafted
 from loraspec.errors import EnvironmentMissing
+from loraspec.randomness import rng_of
 from loraspec.testing import CaptionerSuite
+from loraspec.values import Context
 
 GOOD = "caricature of a judge, red robe, lithograph, by Nobody"
+
+CONTEXT = Context(Path(), rng_of(0), lambda hook: [])
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +53,7 @@ def ask(server: ChatServer, folder: Path, count: int = 3, **options: Any) -> lis
     """Return the drafts, sorted."""
     requests = CaptionerSuite().requests(folder, count)
     captioner = OpenAIChat(OpenAIChatOptions(model="stub", base_url=server.url, **options))
-    return sorted(drafted(captioner, requests, name="openai-chat"), key=lambda draft: draft.key)
+    return sorted(drafted(captioner, requests, name="openai-chat", context=CONTEXT), key=lambda draft: draft.key)
 
 
 def test_what_a_server_is_asked(tmp_path: Path) -> None:
@@ -201,7 +205,7 @@ def test_no_server_is_told_once_and_soon(tmp_path: Path) -> None:
     requests = CaptionerSuite().requests(tmp_path, 20)
     captioner = OpenAIChat(OpenAIChatOptions(model="stub", base_url=f"http://127.0.0.1:{port}/v1", concurrency=1))
     since = time.monotonic()
-    drafts = list(drafted(captioner, requests, name="openai-chat"))
+    drafts = list(drafted(captioner, requests, name="openai-chat", context=CONTEXT))
     assert time.monotonic() - since < 3
     assert len(drafts) == 20
     assert "no server listens" in drafts[0].problem

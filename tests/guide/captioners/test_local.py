@@ -13,9 +13,13 @@ from loraspec_guide.captioners.local import Command, Sidecar, Template
 from loraspec_guide.captioners.registry import CommandOptions, OpenAIChatOptions, SidecarOptions, TemplateOptions
 
 from loraspec.drafts import CaptionDraft, CaptionRequest, drafted
+from loraspec.randomness import rng_of
 from loraspec.testing import CaptionerSuite
+from loraspec.values import Context
 
 PRINTS = (sys.executable, "-c", "import sys; print('picture of', len(open(sys.argv[1], 'rb').read()), 'bytes')")
+
+CONTEXT = Context(Path(), rng_of(0), lambda hook: [])
 
 
 class TestSidecar(CaptionerSuite):
@@ -38,7 +42,7 @@ class TestCommand(CaptionerSuite):
 
 
 def ask(captioner: Any, requests: list[CaptionRequest]) -> list[CaptionDraft]:
-    return list(drafted(captioner, requests, name="x"))
+    return list(drafted(captioner, requests, name="x", context=CONTEXT))
 
 
 def test_sidecars_that_are_missing_or_no_text_are_told(tmp_path: Path) -> None:

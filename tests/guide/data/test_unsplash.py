@@ -98,6 +98,14 @@ def test_a_collection_is_fetched_page_by_page(api: Api, server: FileServer, tmp_
     assert parse_qs(urlsplit(raw).query) == {"ixid": ["abc"], "fm": ["jpg"], "q": ["90"], "fit": ["max"], "w": ["1024"], "h": ["1024"]}
 
 
+def test_the_longest_side_is_what_is_asked_for(api: Api, server: FileServer, tmp_path: Path) -> None:
+    """Also of a photograph whose short side is shorter than that."""
+    row = {**api.row(0), "width": 2500, "height": 1500}
+    server.faults["/collections/42/photos"] = [lambda handler: handler.send(json.dumps([row]).encode())]
+    [one] = Work("unsplash", tmp_path, api=server.url, collection="42", size=2048).wanted()
+    assert parse_qs(urlsplit(one.url).query)["w"] == ["2048"]
+
+
 def test_the_key_goes_to_the_api_alone(api: Api, server: FileServer, tmp_path: Path) -> None:
     """Images, and announcements that lead elsewhere, do not get it; it stands in no file."""
     with serving() as elsewhere:
