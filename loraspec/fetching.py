@@ -70,12 +70,16 @@ class FetchingSource(Protocol):
 class Fetched:
     """One line of the list: ``file`` below the folder, and what is known of it."""
 
-    name: str
     file: str
     sha256: str
     url: str = ""
     rights: str = ""
     credits: str = ""
+
+    @property
+    def name(self) -> str:
+        """The image's name: its file's without extension."""
+        return self.file.rpartition(".")[0]
 
 
 @frozen(eq=False)
@@ -157,7 +161,7 @@ def _kept(folder: Path, remote: Remote, known: Fetched, *, again: bool) -> Outco
         hint = "delete it to have it fetched again"
         return Outcome(remote, "changed", problem=Problem(known.file, "is not what was fetched", hint, code="E-FETCH-DRIFT"))
     if again:
-        _note(folder, _row(Fetched(known.name, known.file, known.sha256, remote.url, remote.rights, remote.credits)))
+        _note(folder, _row(Fetched(known.file, known.sha256, remote.url, remote.rights, remote.credits)))
     return Outcome(remote, "there", len(data))
 
 
@@ -190,7 +194,7 @@ def _new(folder: Path, remote: Remote, downloader: Downloader) -> Outcome:
     caption = file.with_suffix(".txt")
     if remote.caption and not caption.exists():
         write_file(caption, f"{remote.caption}\n".encode())
-    _note(folder, _row(Fetched(remote.name, file.name, digest, remote.url, remote.rights, remote.credits)))
+    _note(folder, _row(Fetched(file.name, digest, remote.url, remote.rights, remote.credits)))
     return Outcome(remote, "fetched", len(data))
 
 

@@ -151,7 +151,7 @@ def test_a_killed_fetch_is_gone_on_with(server: FileServer, tmp_path: Path) -> N
     assert set(listed(tmp_path)[1]) == {"a.jpg", "b.png"}
     assert states(run(source)) == ["there", "there", "fetched"]
     assert path.read_bytes() == whole
-    path.write_bytes(whole.replace(b'"name":"a"', b'"name":a'))
+    path.write_bytes(whole.replace(b'"file":"a.jpg"', b'"file":a.jpg'))
     with pytest.raises(SpecError, match=f"{LIST}:2"):
         listed(tmp_path)
 
@@ -167,7 +167,7 @@ def test_a_file_of_somebody_elses_is_not_written_over(server: FileServer, tmp_pa
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("row", [{"name": "a"}, {"name": "a", "file": "a.jpg", "sha256": "0", "odd": "1"}, []])
+@pytest.mark.parametrize("row", [{"file": "a.jpg"}, {"file": "a.jpg", "sha256": "0", "odd": "1"}, []])
 def test_a_list_of_another_make_is_refused(tmp_path: Path, row: Any) -> None:
     """Unknown keys are not passed over."""
     (tmp_path / LIST).write_text(json.dumps({"selection": {}}) + "\n" + json.dumps(row) + "\n\n")

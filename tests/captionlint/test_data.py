@@ -104,7 +104,7 @@ def test_d005_wants_rights(tmp_path: Path, lint: Callable[..., Any], loraspec_cl
     data = (tmp_path / "images" / "0.png").read_bytes()
     (tmp_path / "fetched" / "a.png").write_bytes(data)
     chosen = {"artist": "", "classification": "", "medium": "", "title": "x", "years": [-9999, 9999], "size": 2048, "limit": 0}
-    row = {"name": "a", "file": "a.png", "sha256": hashlib.sha256(data).hexdigest()}
+    row = {"file": "a.png", "sha256": hashlib.sha256(data).hexdigest()}
     (tmp_path / "fetched" / "fetched.jsonl").write_text(json.dumps({"selection": chosen}) + "\n" + json.dumps(row) + "\n")
     found = lint(('use = "folder"\npath = "images"\nrights = "own"', 'use = "nga"\npath = "fetched"\ntitle = "x"'))
     assert "D005" not in found  # the gallery's rights stand for what its list does not say
