@@ -22,8 +22,9 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# One thread a test, tests of one file after each other, files side by side.
 test: install lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow

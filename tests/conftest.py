@@ -11,9 +11,10 @@ from loraspec.testing.tiny import GRID_ONLY
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    """Give each test a cache of its own."""
+def _own_surroundings(tmp_path_factory, monkeypatch):
+    """Give each test a cache of its own, and no width that pytest's workers were told."""
     monkeypatch.setenv("LORASPEC_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 @pytest.fixture

@@ -40,14 +40,15 @@ def test_many_cached_images_are_not_decoded(run_spec, painted_spec, paint, monke
     """Beyond the thumbnails, pixels are not looked at when latents are known; the manifest is the same."""
     for number in range(4, 27):
         paint(number)
-    cold = rows(run_spec(painted_spec, folder="cold"))
+    tame = ("--set", "optimizer.growth_rate=1.02")  # 54 steps of d without a limit end in infinity, or do not, by the last bit
+    cold = rows(run_spec(painted_spec, *tame, folder="cold"))
     decoded = []
     from loraspec.engine import look
 
     whole = look.decode
     monkeypatch.setattr(look, "decode", lambda data: decoded.append(1) or whole(data))
 
-    assert rows(run_spec(painted_spec, folder="warm")) == cold
+    assert rows(run_spec(painted_spec, *tame, folder="warm")) == cold
     assert len(decoded) == look.THUMBNAILS < len(cold)
 
 
