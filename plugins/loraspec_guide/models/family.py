@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from loraspec.values import Context, NoiseSchedule, Picture, Placement, Precision, Sampling
+from loraspec_guide.models.eightbit import narrow
 from loraspec_guide.models.loading import Loaded, load
 from loraspec_guide.models.samplers import base_scheduler, sampler
 
@@ -51,6 +52,9 @@ class Family:
         made: Loaded = load(self.options, context, family=self.family, weights=precision.weights)
         self.precision, self.base, self.tokenizers = precision, made.architecture, made.tokenizers
         self.denoiser, self.vae = made.modules["unet"], made.modules["vae"]
+        if self.options.unet_dtype != "auto":
+            narrow(self.denoiser, self.options.unet_dtype)
+        self._trained: Any = torch.compile(self.denoiser) if self.options.compile else self.denoiser
         self.text_encoders = {part: made.modules[part] for part in made.architecture.text}
         self._scheduler = base_scheduler(made.architecture.scheduler)
         alphas = self._scheduler.alphas_cumprod.to(torch.float32)
@@ -63,9 +67,10 @@ class Family:
             return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()
 
         texts = [self._digests[part] for part in self.text_encoders]
+        narrowed = [] if self.options.unet_dtype == "auto" else [self.options.unet_dtype]
         return {"vae": digest(self._digests["vae"], self.options.vae_dtype),
                 "text_encoders": digest(*texts, self.precision.weights, self.options.clip_skip),
-                "denoiser": digest(self._digests["unet"], self.precision.weights)}
+                "denoiser": digest(self._digests["unet"], self.precision.weights, *narrowed)}
 
     # -- training ------------------------------------------------------------------------------------------------------
 
@@ -123,6 +128,12 @@ class Family:
     def _for_denoiser(self, value: Tensor) -> Tensor:
         """Return ``value`` in the dtype that the denoiser takes; autocast does that by itself."""
         return value if torch.is_autocast_enabled(value.device.type) else value.to(self.precision.weights)
+
+    def _unet(self, *given: Any, **named: Any) -> Tensor:
+        """The denoiser's prediction; where gradients are wanted, as ``compile`` says."""
+        called = self._trained if torch.is_grad_enabled() else self.denoiser
+        predicted: Tensor = called(*given, **named, return_dict=False)[0]
+        return predicted
 
     def place(self, part: Part, *, device: torch.device) -> None:
         """Move a part to a device."""
@@ -235,7 +246,8 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     A pipeline that was just loaded wants them everywhere; one with LoRA files loaded wants them in the adapter only.
     """
     training = [one for one in module.modules() if one.training]
-    flagged = [] if any(weight.requires_grad for weight in module.parameters()) else list(module.parameters())
+    flagged = [weight for weight in module.parameters() if weight.is_floating_point()]
+    flagged = [] if any(weight.requires_grad for weight in flagged) else flagged
     module.eval()
     for weight in flagged:
         weight.requires_grad_(True)

@@ -35,6 +35,11 @@ class ModelOptions:
         default=None, help="Another VAE in place of the base's own: a hub id, a folder or a single .safetensors file.", place=True,
     )
     vae_dtype: Literal["float32", "bfloat16", "float16"] = option(default="float32", help="dtype of the VAE; SDXL's own breaks in float16.")
+    unet_dtype: Literal["auto", "float8", "int8"] = option(
+        default="auto",
+        help="What the U-Net's frozen weights are kept in: what mixed_precision says, or 8 bits, widened layer by layer when needed.",
+    )
+    compile: bool = option(default=False, help="Train on the U-Net through torch.compile: minutes before the first step, for each bucket.")
     tokenizer: str | None = option(
         default=None,
         help="Folder with CLIP's vocabulary for single files, which hold none: one with vocab.json, or with tokenizer folders inside.",

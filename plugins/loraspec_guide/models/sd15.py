@@ -36,8 +36,7 @@ class Sd15(Family):
     def denoise(self, noisy: Tensor, *, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         """``[B, C, h, w]``, int64 ``[B]`` -> the prediction ``[B, C, h, w]``."""
         text = self._for_denoiser(conditioning["embeds"])
-        predicted: Tensor = self.denoiser(self._for_denoiser(noisy), timesteps, text, return_dict=False)[0]
-        return predicted
+        return self._unet(self._for_denoiser(noisy), timesteps, text)
 
     def _pipeline(self, *, encoders: bool) -> Any:
         texts = [*self.text_encoders.values(), *self.tokenizers] if encoders else [None] * 2

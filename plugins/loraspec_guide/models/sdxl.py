@@ -43,9 +43,7 @@ class Sdxl(Family):
     def denoise(self, noisy: Tensor, *, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         """``[B, C, h, w]``, int64 ``[B]`` -> the prediction ``[B, C, h, w]``."""
         added = {"text_embeds": self._for_denoiser(conditioning["pooled"]), "time_ids": self._for_denoiser(conditioning["time_ids"])}
-        predicted: Tensor = self.denoiser(self._for_denoiser(noisy), timesteps, self._for_denoiser(conditioning["embeds"]),
-                                          added_cond_kwargs=added, return_dict=False)[0]
-        return predicted
+        return self._unet(self._for_denoiser(noisy), timesteps, self._for_denoiser(conditioning["embeds"]), added_cond_kwargs=added)
 
     def _pipeline(self, *, encoders: bool) -> Any:
         texts = [*self.text_encoders.values(), *self.tokenizers] if encoders else [None] * 4
