@@ -29,8 +29,9 @@ test: install lint
 test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
+# One table and, as the last line, JSON; half an hour and eight gigabytes of disk. OMP_NUM_THREADS=1 makes CPU time comparable on a busy machine.
 bench: install
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable
+	$(BIN)/python -m pytest -q tests/benchmarks --benchmark-enable --benchmark-quiet
 
 docs: install
 	$(BIN)/python -m loraspec.cli.docs

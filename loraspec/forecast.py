@@ -10,6 +10,7 @@ from attrs import asdict, frozen
 
 from loraspec.cachefolder import cache_limit
 from loraspec.errors import Problem, RunError
+from loraspec.memory import device_memory
 from loraspec.weights import file_size
 
 if TYPE_CHECKING:
@@ -126,12 +127,13 @@ def summary_of(plan: Plan) -> dict[str, Any]:
     """Return the plan's numbers.
 
     ``epoch_files`` counts all weight files, ``epoch_file_bytes`` is the size of the largest that the first exporter writes (their
-    headers differ by a few digits), ``files`` has each one. ``latents`` and ``embeddings`` are cache entries.
+    headers differ by a few digits), ``files`` has each one. ``latents`` and ``embeddings`` are cache entries; ``memory`` is that of the
+    device, None where the family forecasts none.
     """
     data, grid = plan.data, plan.grid
     files = files_of(plan)
     first = files[:: len(plan.many("exporter"))] if files else []
-    disk = disk_of(plan, files)
+    disk, memory = disk_of(plan, files), device_memory(plan)
     return {
         "name": plan.name,
         "spec_hash": plan.spec_hash,
@@ -162,5 +164,6 @@ def summary_of(plan: Plan) -> dict[str, Any]:
         "fresh_cells": grid.fresh_cells,
         "grid": asdict(grid),
         "disk": {**asdict(disk), "total": disk.total},
+        "memory": None if memory is None else {**asdict(memory), "training": memory.training, "peak": memory.peak},
         "warnings": [str(problem) for problem in all_warnings(plan)],
     }

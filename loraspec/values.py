@@ -103,6 +103,43 @@ class Target:
 
 
 @frozen
+class MemoryAsked:
+    """What a forecast of the device's memory depends on besides the base.
+
+    Attributes:
+        width, height, batch: Of the largest batch; px.
+        rank: Of the adapter; 0 for one without.
+        half: Whether the forward pass computes in half precision.
+        half_weights: Whether the base is kept in it.
+    """
+
+    width: int
+    height: int
+    batch: int
+    rank: int
+    half: bool
+    half_weights: bool
+
+
+@frozen
+class MemoryParts:
+    """Bytes that a base takes on the device.
+
+    Attributes:
+        weights: The denoiser's.
+        activations, checkpointed: What a forward pass keeps for the backward pass, without and with gradient checkpointing.
+        text_encoders: Their weights, while prompts are encoded.
+        vae: Its weights and what it works with, while one image is encoded.
+    """
+
+    weights: int
+    activations: int
+    checkpointed: int
+    text_encoders: int
+    vae: int
+
+
+@frozen
 class ModelFacts:
     """What ``plan`` must know of a model, computed from its config files or from our table, without torch.
 
@@ -116,6 +153,7 @@ class ModelFacts:
         prediction: ``epsilon`` or ``v_prediction``.
         base: What the header of a weight file may say of the base (repo id or file name; never a path of the machine).
         default_size, unet_config: (width, height) of grid images, px; the U-Net's config, for exporters that rename by it.
+        memory: Forecasts the device's memory, None where the family cannot.
         files: Lists every file that loading reads by a public name, {} without; LockError when a branch of the hub is named.
     """
 
@@ -132,6 +170,7 @@ class ModelFacts:
     base: str
     default_size: tuple[int, int]
     unet_config: Mapping[str, Any] = field(factory=dict)
+    memory: Callable[[MemoryAsked], MemoryParts] | None = field(default=None, eq=False, repr=False)
     files: Callable[[], Mapping[str, Path]] = field(default=dict, eq=False, repr=False)
     counter: Callable[[], Callable[[str], int] | None] = field(default=lambda: None, eq=False, repr=False)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-import pytest
+from benchmarks.table import row
 
 SPEC = """\
 loraspec = 1
@@ -36,14 +34,8 @@ def taken(work: Callable[[], Any]) -> tuple[float, float]:
     return time.process_time() - cpu, time.perf_counter() - clock
 
 
-def show(capsys: pytest.CaptureFixture[str], benchmark: Any, title: str, seconds: dict[str, list[tuple[float, float]]]) -> None:
-    """Print medians, and ratios to the first kind."""
-    lines, first = [title], next(iter(seconds.values()))
-    for name, rounds in seconds.items():
-        cpu, clock = (statistics.median(column) for column in zip(*rounds, strict=True))
-        ratio = statistics.median(one[0] / other[0] for one, other in zip(rounds, first, strict=True))
-        lines.append(f"  {name:18} {cpu * 1e3:8.1f} ms CPU {clock * 1e3:8.1f} ms clock   {ratio:.3f} x")
-        benchmark.extra_info[name] = {"cpu_ms": cpu * 1e3, "clock_ms": clock * 1e3, "ratio": ratio}
-    if not benchmark.disabled:
-        with capsys.disabled():
-            sys.stdout.write("\n" + "\n".join(lines) + "\n")
+def show(benchmark: Any, title: str, seconds: dict[str, list[tuple[float, float]]]) -> None:
+    """Keep CPU seconds of every kind beside the first kind's for the table."""
+    (first, floor), *others = [(name, [cpu for cpu, _ in rounds]) for name, rounds in seconds.items()]
+    for name, rounds in others:
+        row(benchmark, f"{title}: {name} over {first}, CPU", rounds, floor)

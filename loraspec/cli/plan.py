@@ -24,8 +24,9 @@ T = TypeVar("T")
 @spec_argument
 @overlay_options
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+@click.option("--device-memory", "limit", metavar="SIZE", help="Say whether it fits a device of so much memory, as 12GB.")
 @click.option("--digests", is_flag=True, help="Print the stream digest of every epoch: what it trains on, as one number.")
-def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], as_json: bool, digests: bool) -> int:
+def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], as_json: bool, digests: bool, limit: str | None) -> int:
     """Say exactly what a run will do; changes nothing.
 
     Reads the images and captions, not the weights: needs no torch. Exit code 3 when the data is missing.
@@ -33,6 +34,7 @@ def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], as_jso
     from loraspec.forecast import all_warnings
     from loraspec.plan import resolve
 
+    room = None if limit is None else _limit(limit)
     plan = resolve(spec, profiles=profiles, sets=sets)
     numbers = or_meanwhile(plan, "plan", plan.summary)
     if digests:
@@ -43,6 +45,8 @@ def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], as_jso
     click.echo(screen(plan, numbers))
     for epoch, digest in enumerate(numbers.get("stream_sha256", ()), start=1):
         click.echo(f"  {click.style(f'epoch {epoch:>4}', fg='cyan')}  {digest}")
+    if room is not None:
+        click.echo(_fits(plan, numbers["memory"], spec, room))
     echo_problems(all_warnings(plan))
     click.echo("Nothing was changed.")
     return EXIT_DONE
@@ -77,6 +81,7 @@ def screen(plan: Plan, numbers: dict[str, Any]) -> str:
         ("grid", _grid(numbers)),
         *([("judging", _judging(numbers))] if numbers["judged_cells"] else []),
         ("disk", _disk(numbers["disk"])),
+        *([("memory", _memory(plan, numbers["memory"]))] if numbers["memory"] else []),
         ("folder", numbers["run_folder"]),
     ]
     return f"{head}\n{table(rows, indent=2, styles=('cyan',))}"
@@ -148,6 +153,42 @@ def _judging(numbers: dict[str, Any]) -> str:
 def _disk(disk: dict[str, int]) -> str:
     parts = {"weights": disk["epoch_files"], "state": disk["state"], "cache": disk["cache"], "grid": disk["grid"]}
     return " + ".join(f"{size(count)} {name}" for name, count in parts.items()) + f" at most; free {size(disk['free'])}"
+
+
+def _memory(plan: Plan, memory: dict[str, int]) -> str:
+    """Return what the device must hold, by part, and what checkpointing would change."""
+    trained = memory["adapter"] + memory["gradients"] + memory["optimizer"]
+    parts = {"base": memory["weights"], "adapter, gradients, optimizer": trained, "activations": memory["activations"]}
+    on = plan.spec.train.gradient_checkpointing
+    other = memory["training"] - memory["activations"] + memory["without_checkpointing" if on else "with_checkpointing"]
+    caching = f"; caching images {size(memory['vae'])}" if memory["vae"] > memory["training"] else ""
+    shown = " + ".join(f"{size(count)} {name}" for name, count in parts.items())
+    return f"device {size(memory['training'])} = {shown}{caching}; {'without' if on else 'with'} gradient_checkpointing {size(other)}"
+
+
+def _limit(text: str) -> int:
+    from loraspec.memory import bytes_of
+
+    try:
+        return bytes_of(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--device-memory") from None
+
+
+def _fits(plan: Plan, memory: dict[str, int] | None, spec: Path, limit: int) -> str:
+    """Return whether the run fits, and the ways that do."""
+    from loraspec.memory import advice
+
+    if memory is None:
+        return "The base's family does not forecast the device's memory."
+    if memory["peak"] <= limit:
+        return f"It fits {size(limit)}, with {size(limit - memory['peak'])} to spare for the driver."
+    ways = list(advice(plan, spec, limit))
+    head = f"It does not fit {size(limit)}."
+    if not ways:
+        return f"{head} Neither does any profile of the spec; a smaller data.resolution, train.batch_size or adapter.rank takes less."
+    rows = [(words, f"{size(peak)} at most") for words, peak in ways]
+    return f"{head} What does:\n{table(rows, indent=2, styles=('cyan',))}"
 
 
 def size(count: int) -> str:

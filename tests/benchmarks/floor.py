@@ -1,8 +1,8 @@
 """The smallest honest training loop: what a step costs when there is nothing but the step.
 
 Latents and prompt embeddings in memory, PEFT's LoRA on the modules that loraspec adapts, forward, backward, torch's fused AdamW. Alone,
-``python -m benchmarks.floor FOLDER`` loads the U-Net of a diffusers folder, takes steps and prints JSON: when the first one was done, seconds
-of each, and the most memory that was resident.
+``python -m benchmarks.floor FOLDER`` loads the U-Net of a diffusers folder, takes steps and prints JSON: when each was done, seconds
+after the start of the process, and the most memory that was resident.
 """
 
 from __future__ import annotations

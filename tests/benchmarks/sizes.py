@@ -64,7 +64,7 @@ def build_full(folder: Path, family: Literal["sdxl", "sd15"]) -> None:
 
     base = STANDARD[family]
     names = ["tokenizer", "tokenizer_2"] if family == "sdxl" else ["tokenizer"]
-    made = type([write_vocabulary(folder / name) for name in names][0]).__name__
+    made = {type(write_vocabulary(folder / name)).__name__ for name in names}.pop()
     with torch.device("meta"):
         parts: dict[str, Any] = {"unet": diffusers.UNet2DConditionModel(**base.unet), "vae": diffusers.AutoencoderKL(**base.vae)}
         for name, config in base.text.items():

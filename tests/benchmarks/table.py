@@ -37,7 +37,9 @@ class Row:
         return statistics.median(self.ratios)
 
 
-def row(benchmark: Any, what: str, ours: Sequence[float], floor: Sequence[float], *, unit: str = "ms", scale: float = 1e3, note: str = "") -> Row:
+def row(
+    benchmark: Any, what: str, ours: Sequence[float], floor: Sequence[float], *, unit: str = "ms", scale: float = 1e3, note: str = ""
+) -> Row:
     """Keep a comparison; both sequences have a value for each round, in seconds unless ``scale`` says otherwise."""
     ratios = tuple(one / other for one, other in zip(ours, floor, strict=True))
     made = Row(what, statistics.median(ours) * scale, statistics.median(floor) * scale, ratios, unit, note)
@@ -60,15 +62,17 @@ def table() -> str:
     """Return the table, with the least and the largest ratio of the rounds as spread."""
     head = ("what", "ours", "floor", "", "ratio", "spread", "")
     body = [
-        (one.what, f"{one.ours:,.1f}", f"{one.floor:,.1f}", one.unit, f"{one.ratio:.3f}", f"{min(one.ratios):.3f} to {max(one.ratios):.3f}", one.note)
+        (one.what, f"{one.ours:,.1f}", f"{one.floor:,.1f}", one.unit, f"{one.ratio:.3f}",
+         f"{min(one.ratios):.3f} to {max(one.ratios):.3f}", one.note)
         for one in ROWS
-    ]
+    ]  # fmt: skip
     widths = [max(len(line[column]) for line in (head, *body)) for column in range(len(head))]
     right = {1, 2, 4}
     lines = []
     for line in (head, *body):
-        cells = [text.rjust(width) if column in right else text.ljust(width) for column, (text, width) in enumerate(zip(line, widths, strict=True))]
-        lines.append("  ".join(cells).rstrip())
+        cells = zip(line, widths, strict=True)
+        placed = [text.rjust(width) if column in right else text.ljust(width) for column, (text, width) in enumerate(cells)]
+        lines.append("  ".join(placed).rstrip())
     return "\n".join(lines)
 
 

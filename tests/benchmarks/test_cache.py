@@ -20,7 +20,7 @@ from loraspec.randomness import generator
 PROMPTS, SIDE = 400, 1024  # of an epoch; px of an image
 
 
-def test_prompts_of_an_epoch(benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prompts_of_an_epoch(benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the embedded base: encoded with the cache off, encoded and kept, read back."""
     from loraspec.cachefolder import cache_root, clear, files
     from loraspec.engine import device
@@ -56,12 +56,12 @@ def test_prompts_of_an_epoch(benchmark: Any, tmp_path: Path, monkeypatch: pytest
         rounds.clear()
     benchmark.pedantic(turn, rounds=1 if benchmark.disabled else 7)
     size = sum(file.size for file in files(cache_root()))
-    show(capsys, benchmark, f"{count} prompts of the embedded base, {size / 1e6:.1f} MB", seconds)
+    show(benchmark, f"{count} prompts of the embedded base, {size / 1e6:.1f} MB", seconds)
     assert size > 0
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_image_before_the_first_step(benchmark: Any, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+def test_image_before_the_first_step(benchmark: Any, kind: str) -> None:
     """A photograph-like image: decoded and placed in its bucket; its bytes, its pixels and its placed pixels hashed."""
     from PIL import Image
 
@@ -89,5 +89,5 @@ def test_image_before_the_first_step(benchmark: Any, capsys: pytest.CaptureFixtu
         seconds["hashed"].append(taken(lambda: [hashlib.sha256(data).hexdigest(), *map(pixels_sha256, found)]))
 
     benchmark.pedantic(turn, rounds=1 if benchmark.disabled else 30)
-    show(capsys, benchmark, f"one {kind} of {placement.original[0]} x {placement.original[1]} px, {len(data) / 1e3:.0f} kB", seconds)
+    show(benchmark, f"one {kind} of {placement.original[0]} x {placement.original[1]} px, {len(data) / 1e3:.0f} kB", seconds)
     assert len(seconds["hashed"]) > 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from turns import SPEC, show, taken
 
@@ -18,7 +17,7 @@ from loraspec.values import Placement
 PICTURES, SIDE = 32, 64  # at once, as with guidance for 16; px
 
 
-def test_predictions_beside_and_folded(benchmark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predictions_beside_and_folded(benchmark: Any, tmp_path: Path) -> None:
     """One prediction of a batch: LoRA of rank 16 beside the base, folded into it (folding counted), and the base alone."""
     from loraspec.engine import device
     from loraspec.engine.cells import weighing
@@ -62,5 +61,5 @@ def test_predictions_beside_and_folded(benchmark: Any, tmp_path: Path, capsys: p
     for rounds in seconds.values():
         rounds.clear()
     benchmark.pedantic(turn, rounds=1 if benchmark.disabled else 9)
-    show(capsys, benchmark, f"{count} predictions of the embedded base", seconds)
+    show(benchmark, f"{count} predictions of the embedded base", seconds)
     assert folded().allclose(predicted(), atol=1e-5)

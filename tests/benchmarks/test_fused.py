@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import dadaptation
+import numpy as np
 import pytest
 import torch
+from benchmarks.table import figure, row
 from loraspec_guide.adapters.fused import FusedLinear
+from loraspec_guide.models.architecture import unet_targets
+from loraspec_guide.models.standard import SDXL
 from loraspec_guide.optim.dadapt import DAdaptAdam
 from peft.tuners.lora.layer import Linear
 from turns import SPEC, show, taken
@@ -36,7 +40,7 @@ def opened(folder: Path) -> Any:
     return run
 
 
-def test_forward_and_backward_of_the_u_net(benchmark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_forward_and_backward_of_the_u_net(benchmark: Any, tmp_path: Path) -> None:
     """The same batch, the same adapter, its layers PEFT's and then fused."""
     run = opened(tmp_path)
     run.adapter.inject(run.family, rng=run.rng)
@@ -71,31 +75,43 @@ def test_forward_and_backward_of_the_u_net(benchmark: Any, tmp_path: Path, capsy
             seconds[name].append(taken(lambda kind=kind: [as_kind(kind) for _ in range(STEPS)]))  # type: ignore[misc]
 
     benchmark.pedantic(turn, rounds=1 if benchmark.disabled else 9)
-    show(capsys, benchmark, f"{STEPS} times forward and backward of {PICTURES} pictures", seconds)
+    show(benchmark, f"{STEPS} times forward and backward of {PICTURES} pictures", seconds)
 
 
-@pytest.mark.parametrize(("what", "width", "modules"), [("the embedded base's", 0, 0), ("wide", 1280, 24)])
-def test_the_optimizers(what: str, width: int, modules: int, benchmark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A step of torch's fused AdamW, of ours and of the library's DAdapt AdamW, over the same tensors."""
-    if width:
-        shapes = [shape for _ in range(modules) for shape in ((16, width), (width, 16))]
+def shapes_of_sdxl(rank: int) -> list[tuple[int, int]]:
+    """Return what a LoRA of the published target set has on SDXL: 722 modules."""
+    targets = unet_targets(SDXL.unet)
+    return [shape for one in targets for shape in ((rank, one.in_features), (one.out_features, rank))]
+
+
+@pytest.mark.parametrize("what", ["embedded rank 16", "sdxl rank 16", "sdxl rank 64"])
+def test_the_optimizers(what: str, benchmark: Any, tmp_path: Path) -> None:
+    """A step of ours and of the library's DAdapt AdamW, and of torch's fused AdamW, over the same tensors."""
+    if what.startswith("sdxl"):
+        shapes: list[Any] = shapes_of_sdxl(int(what.split()[-1]))[: 20 if benchmark.disabled else None]
     else:
         run = opened(tmp_path)
         shapes = [tuple(one.shape) for group in run.adapter.inject(run.family, rng=run.rng) for one in group["params"]]
     made: dict[str, Any] = {}
-    for name, kind, given in (("AdamW, fused", torch.optim.AdamW, {"lr": 1e-4, "fused": True}), ("flat", DAdaptAdam, {}),
-                              ("the library's", dadaptation.DAdaptAdam, {})):  # fmt: skip
+    chance = np.random.Generator(np.random.Philox(1808))
+    grads = [torch.from_numpy(chance.standard_normal(shape, dtype=np.float32)) * 1e-3 for shape in shapes]
+    for name, kind, given in (("fused AdamW", torch.optim.AdamW, {"lr": 1e-4, "fused": True}), ("ours", DAdaptAdam, {}),
+                              ("the library", dadaptation.DAdaptAdam, {})):  # fmt: skip
         parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
-        for number, parameter in enumerate(parameters):
-            parameter.grad = torch.from_numpy(generator(number, "grad").standard_normal(parameter.shape)).float() * 1e-3
+        for parameter, grad in zip(parameters, grads, strict=True):
+            parameter.grad = grad
         made[name] = kind(parameters, **given)
         made[name].step()
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
+    seconds: dict[str, list[float]] = {name: [] for name in made}
 
     def turn() -> None:
         for name, optimizer in made.items():
-            seconds[name].append(taken(optimizer.step))
+            seconds[name].append(taken(optimizer.step)[0])
 
-    benchmark.pedantic(turn, rounds=1 if benchmark.disabled else 15)
-    count = sum(parameter.numel() for parameter in made["flat"].param_groups[0]["params"])
-    show(capsys, benchmark, f"an optimizer step over {what} {len(shapes)} tensors, {count:,} numbers", seconds)
+    benchmark.pedantic(turn, rounds=1 if benchmark.disabled else 9)
+    count = sum(grad.numel() for grad in grads)
+    told = f"DAdapt over fused AdamW, {count:,} numbers"
+    ours = row(benchmark, f"optimizer, {what}, CPU", seconds["ours"], seconds["fused AdamW"], note=told)
+    row(benchmark, f"optimizer of the library, {what}, CPU", seconds["the library"], seconds["fused AdamW"])
+    figure(benchmark, "optimizer_over_fused", round(ours.ratio, 2), what)
+    assert count == sum(parameter.numel() for parameter in made["ours"].param_groups[0]["params"])

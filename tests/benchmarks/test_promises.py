@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import statistics
-import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.table import row
 
 SPEC = Path(__file__).parents[2] / "specs" / "daumier.toml"
 EPOCHS = 4
@@ -40,9 +39,7 @@ def without(patch: pytest.MonkeyPatch, lock: dict[str, Any]) -> None:
     patch.setattr(execute, "lock_of_run", lambda run, lock: lock)
 
 
-def test_cost_of_the_promises(
-    benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_cost_of_the_promises(benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Median ratio of CPU and of wall time of a whole training, cache cold; the weight files are the same bits."""
     from loraspec.engine.execute import execute
     from loraspec.lock import make_lock
@@ -80,19 +77,12 @@ def test_cost_of_the_promises(
             taken.clear()
     benchmark.pedantic(turn, rounds=rounds)
     assert len(digests) == 1
-    cpu, wall = (
-        statistics.median(have[which] / lack[which] for have, lack in zip(seconds["with_them"], seconds["without"], strict=True))
-        for which in (0, 1)
-    )
-    benchmark.extra_info.update(cpu=cpu, wall=wall)
-    assert cpu > 0
-    if not benchmark.disabled:
-        least = statistics.median(pair[1] for pair in seconds["without"])
-        with capsys.disabled():
-            sys.stdout.write(f"\n{epochs} epochs with over without: {cpu:.3f} of CPU time, {wall:.3f} of wall time ({least:.1f} s)\n")
+    for which, kind in enumerate(("CPU", "clock")):
+        have, lack = ([pair[which] for pair in seconds[name]] for name in ("with_them", "without"))
+        row(benchmark, f"promises, {epochs} epochs with over without, {kind}", have, lack, unit="s", scale=1)
 
 
-def test_hashing_beside_decoding(benchmark: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_hashing_beside_decoding(benchmark: Any, tmp_path: Path) -> None:
     """Reading and hashing 30 photographs of 3 megapixels takes a small part of decoding them."""
     import numpy as np
     from PIL import Image
@@ -104,7 +94,7 @@ def test_hashing_beside_decoding(benchmark: Any, capsys: pytest.CaptureFixture[s
     for number in range(count):
         small = generator(0, "bench", number).integers(0, 256, (150, 200, 3), dtype=np.uint8)
         Image.fromarray(small).resize((2000, 1500), Image.Resampling.BICUBIC).save(tmp_path / f"{number:02}.jpg", quality=92)
-    ratios = []
+    seconds: dict[str, list[float]] = {"hashed": [], "decoded": []}
 
     def turn() -> None:
         files = sorted(tmp_path.glob("*.jpg"))
@@ -114,15 +104,12 @@ def test_hashing_beside_decoding(benchmark: Any, capsys: pytest.CaptureFixture[s
         between = time.perf_counter()
         for file in files:
             decode(file.read_bytes())
-        ratios.append((between - since) / (time.perf_counter() - between))
+        seconds["hashed"].append(between - since)
+        seconds["decoded"].append(time.perf_counter() - between)
 
     benchmark.pedantic(turn, rounds=1 if benchmark.disabled else 5)
-    ratio = statistics.median(ratios)
-    benchmark.extra_info["hashing_over_decoding"] = ratio
-    assert ratio > 0
-    if not benchmark.disabled:
-        with capsys.disabled():
-            sys.stdout.write(f"\nhashing takes {ratio:.3f} of the time that decoding takes\n")
+    made = row(benchmark, f"hashing {count} photographs over decoding them, clock", seconds["hashed"], seconds["decoded"])
+    assert made.ratio > 0
 
 
 def _weights(path: Path) -> str:

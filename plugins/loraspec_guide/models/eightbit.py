@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from loraspec_guide.models.footprint import WORTH_NARROWING
+
 FORMATS: Final = {"float8": (torch.float8_e4m3fn, 448.0), "int8": (torch.int8, 127.0)}
-LEAST: Final = 4096  # numbers of a weight that is worth it
 
 
 def narrowed(weight: Tensor, form: str) -> tuple[Tensor, Tensor]:
@@ -81,6 +82,8 @@ class EightBitConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, h, w]`` -> ``[B, outputs, h', w']`` in the input's dtype, or autocast's."""
+        if "scale" not in self._buffers:  # PEFT makes the two halves of a LoRA with the class of the layer that they adapt
+            return super().forward(x)
         x = _cast(x)
         with torch.autocast(x.device.type, enabled=False):
             how = (self.stride, self.padding, self.dilation, self.groups)
@@ -97,7 +100,7 @@ def narrow(module: nn.Module, form: str) -> None:
     kinds: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: EightBitLinear, nn.Conv2d: EightBitConv2d}
     for layer in module.modules():
         kind = kinds.get(type(layer))
-        if kind is None or not isinstance(layer.weight, Tensor) or layer.weight.numel() < LEAST:
+        if kind is None or not isinstance(layer.weight, Tensor) or layer.weight.numel() < WORTH_NARROWING:
             continue
         kept, scale = narrowed(layer.weight, form)
         layer.weight = nn.Parameter(kept, requires_grad=False)

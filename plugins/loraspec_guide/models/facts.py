@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from loraspec.values import Context, ModelFacts
+from loraspec.values import Context, MemoryAsked, MemoryParts, ModelFacts
 from loraspec_guide.models.architecture import clip_targets, unet_targets, wrong_model
 from loraspec_guide.models.files import files_of
+from loraspec_guide.models.footprint import memory_of
 from loraspec_guide.models.places import Place, architecture, find, tensor_names
 from loraspec_guide.models.standard import Architecture
 from loraspec_guide.models.tokens import counter
@@ -76,4 +77,11 @@ def model_facts(options: ModelOptions, *, context: Context, family: str) -> Mode
             tensor_names(file)  # a file that was cut short is told before anything heavy is imported
     facts = facts_of(base, public=place.public, prediction=prediction_of(place, base, options.prediction))
     counts = counter(options, context, place, base, family)
-    return evolve(facts, files=files_of(options, context), counter=counts, max_tokens=facts.max_tokens * options.chunks)
+    tokens = facts.max_tokens * options.chunks
+
+    def memory(asked: MemoryAsked) -> MemoryParts:
+        vae_bytes = 4 if options.vae_dtype == "float32" else 2
+        given: dict[str, Any] = {"tokens": tokens + 2 * options.chunks, "vae_bytes": vae_bytes, "narrow": options.unet_dtype}
+        return memory_of(base, asked, scale=facts.latent_scale, **given)
+
+    return evolve(facts, files=files_of(options, context), counter=counts, max_tokens=tokens, memory=memory)
