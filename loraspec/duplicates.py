@@ -7,7 +7,7 @@ Colours are compared too: two drawings of one shape in other colours are two dra
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -133,11 +133,9 @@ def _like(one: Look, other: Look, turned: bool) -> bool:
     return _apart(one.mirrored_colours if turned else one.colours, other.colours) <= APART
 
 
-def _bits(grey: Sequence[int]) -> int:
+def _bits(grey: bytes) -> int:
     """One bit for every pixel but the last of a row: whether its right neighbour is brighter."""
-    bits = 0
-    for row in range(SIDE):
-        for column in range(SIDE):
-            place = row * (SIDE + 1) + column
-            bits = bits << 1 | (grey[place + 1] > grey[place])
-    return bits
+    import numpy as np
+
+    rows = np.frombuffer(grey, np.uint8).reshape(SIDE, SIDE + 1)
+    return int.from_bytes(np.packbits(rows[:, 1:] > rows[:, :-1]).tobytes(), "big")

@@ -6,6 +6,7 @@ captions of which one descriptor is exchanged), half far (the subject of one cap
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -84,8 +85,8 @@ def _captions(data: DataPlan, style_tag: str) -> list[Caption]:
     """Return the training captions in the order in which they are drawn."""
     parts = {item.key: data.pipeline.settled(item.sample) for item in data.images if item.sample.caption is not None}
     style = {part.casefold() for part in split(style_tag, data.pipeline.separator)}
-    every = [part.casefold() for own in parts.values() for part in dict.fromkeys(own)]
-    style |= {part for part in set(every) if len(parts) > 1 and every.count(part) >= SHARED * len(parts)}
+    every = Counter(part.casefold() for own in parts.values() for part in dict.fromkeys(own))
+    style |= {part for part, count in every.items() if len(parts) > 1 and count >= SHARED * len(parts)}
     found = []
     for key in sorted(parts, key=lambda key: _turn(data, key)):
         content = [part for part in parts[key] if part and part.casefold() not in style]
@@ -95,14 +96,16 @@ def _captions(data: DataPlan, style_tag: str) -> list[Caption]:
 
 
 def _partner(data: DataPlan, one: Caption, known: Sequence[Caption], purpose: str) -> Caption | None:
-    others = [other for other in known if other.key != one.key and other.content]
+    """Return another of the captions that say something of their own."""
+    others = (other for other in known if other.key != one.key)
     return min(others, key=lambda other: _turn(data, purpose, one.key, other.key), default=None)
 
 
 def _near(data: DataPlan, known: Sequence[Caption]) -> Iterator[str]:
     """Yield captions of which one descriptor, not the subject, is another caption's at the same place."""
+    telling = [caption for caption in known if caption.content]
     for one in known:
-        other = _partner(data, one, known, "near")
+        other = _partner(data, one, telling, "near")
         if other is None or not one.content:
             continue
         places = sorted(range(len(one.content)), key=lambda place: _turn(data, "place", one.key, str(place)))
@@ -115,8 +118,9 @@ def _near(data: DataPlan, known: Sequence[Caption]) -> Iterator[str]:
 
 def _far(data: DataPlan, known: Sequence[Caption]) -> Iterator[str]:
     """Yield captions that have the subject of one and all else of another."""
+    telling = [caption for caption in known if caption.content]
     for one in reversed(known):
-        other = _partner(data, one, known, "far")
+        other = _partner(data, one, telling, "far")
         if other is not None:
             yield join([one.subject if part == other.subject else part for part in other.parts], data.pipeline.separator)
 

@@ -249,7 +249,8 @@ def _warnings(plan: Plan, data: DataPlan) -> list[Problem]:
         warn("train.batch_size", "W-BUCKET", message)
     grid = plan.spec.grid
     mark = captions.separator
-    trained = {content_of(join(parts, mark), mark) for key, parts in settled.items() if key in data.raw_captions}
+    drawn = data.raw_captions
+    trained = {content_of(join(parts, mark), mark) for key, parts in settled.items() if key in drawn}
     known = [prompt for prompt in grid.judged_prompts if content_of(prompt, mark) in trained]
     if known:
         message = f"{len(known)} judged prompts are training captions, which rewards what was learnt by heart: {names(known)}"
