@@ -27,6 +27,7 @@ LIMIT = "20 GiB"
 LAYOUT = "2"  # of files; raise it when they are written in another way
 KINDS = ("latents", "embeddings")
 CLOCK = "clock"
+KNOWN = "known.sqlite"  # see ``loraspec.known``
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
@@ -139,7 +140,7 @@ def trim(root: Path, limit: int, *, turn: int, needed: Collection[Path]) -> int:
 def clear(root: Path) -> int:
     """Remove every entry and nothing else; return the bytes that this freed."""
     freed = 0
-    for file in files(root):
+    for file in [*files(root), *(File(path, path.stat().st_size, 0) for path in sorted(root.glob(f"{KNOWN}*")))]:
         file.path.unlink(missing_ok=True)
         freed += file.size
     for kind in KINDS:

@@ -251,9 +251,10 @@ class DataPlan:
     # -- content -------------------------------------------------------------------------------------------------------
 
     def digest(self, key: str) -> str:
-        """Return the sha256 of an image's bytes (read once)."""
+        """Return the sha256 of an image's bytes (read once, or known by its source)."""
         if key not in self._digests:
-            self._digests[key] = hashlib.sha256(self.by_key[key].sample.read()).hexdigest()
+            sample = self.by_key[key].sample
+            self._digests[key] = sample.sha256 or hashlib.sha256(sample.read()).hexdigest()
         return self._digests[key]
 
     @cached_property

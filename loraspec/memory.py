@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from loraspec.errors import LoraspecError
-from loraspec.values import MemoryAsked
 
 if TYPE_CHECKING:
     from loraspec.plan import Plan
@@ -18,6 +17,43 @@ if TYPE_CHECKING:
 FLOAT = 4  # bytes
 OPTIMIZER = 12  # bytes for each trained number: three values, as D-Adaptation keeps; AdamW keeps two
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+@frozen
+class MemoryAsked:
+    """What a forecast of the device's memory depends on besides the base.
+
+    Attributes:
+        width, height, batch: Of the largest batch; px.
+        rank: Of the adapter; 0 for one without.
+        half: Whether the forward pass computes in half precision.
+        half_weights: Whether the base is kept in it.
+    """
+
+    width: int
+    height: int
+    batch: int
+    rank: int
+    half: bool
+    half_weights: bool
+
+
+@frozen
+class MemoryParts:
+    """Bytes that a base takes on the device.
+
+    Attributes:
+        weights: The denoiser's.
+        activations, checkpointed: What a forward pass keeps for the backward pass, without and with gradient checkpointing.
+        text_encoders: Their weights, while prompts are encoded.
+        vae: Its weights and what it works with, while one image is encoded.
+    """
+
+    weights: int
+    activations: int
+    checkpointed: int
+    text_encoders: int
+    vae: int
 
 
 @frozen

@@ -73,7 +73,7 @@ def gather(plan: Plan) -> DataPlan:
     if errors:
         raise SpecError(errors)
     keys = [item.key for item in placed]
-    pairs = pairs_of(looks_of({item.key: item.sample.read for item in placed}))
+    pairs = pairs_of(looks_of({item.key: item.sample for item in placed}))
     away = _held_out(plan, groups_of(keys, pairs), count, problems)
     near = [" = ".join(sorted(group)) for group in groups_of(keys, pairs, SURE) if len(group) > 1]
     if near:

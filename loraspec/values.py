@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from loraspec.memory import MemoryAsked, MemoryParts
+
 Rights = Literal["own", "licensed", "public-domain"]
-
-
-# -- planning: no torch ------------------------------------------------------------------------------------------------
 
 
 @frozen
@@ -31,8 +30,7 @@ class Context:
 
     Attributes:
         folder, rng: Folder of the spec file, where relative paths start; the run's random source.
-        extensions: Results of a plugin-defined registration hook, by hook name: ``(plugin name, value)`` pairs in
-            plugin order (see ``loraspec_register_hookspecs``).
+        extensions: Results of a plugin's own registration hook, ``(plugin name, value)`` in order (``loraspec_register_hookspecs``).
     """
 
     folder: Path
@@ -59,7 +57,7 @@ class Sample:
         width, height: px, after EXIF orientation.
         caption, caption_path: The caption as found, or None; the text file that holds it or would, None for captions without files.
         rights, credits: ``own``, ``licensed`` or ``public-domain``, "" when not declared; who is to be named.
-        read: Returns the encoded image's bytes (what is hashed).
+        read, sha256, file: Returns the image's bytes; their hash, "" where the source knows none; the file of just them, or None.
         home, state: Folder with its source's ledger of captions (None: beside the spec); what that says, which no source does.
         repeats: How often it is seen in an epoch; None: as the spec says.
     """
@@ -75,6 +73,8 @@ class Sample:
     home: Path | None = None
     state: str = ""
     repeats: int | None = None
+    sha256: str = ""
+    file: Path | None = None
 
 
 @frozen
@@ -103,43 +103,6 @@ class Target:
 
 
 @frozen
-class MemoryAsked:
-    """What a forecast of the device's memory depends on besides the base.
-
-    Attributes:
-        width, height, batch: Of the largest batch; px.
-        rank: Of the adapter; 0 for one without.
-        half: Whether the forward pass computes in half precision.
-        half_weights: Whether the base is kept in it.
-    """
-
-    width: int
-    height: int
-    batch: int
-    rank: int
-    half: bool
-    half_weights: bool
-
-
-@frozen
-class MemoryParts:
-    """Bytes that a base takes on the device.
-
-    Attributes:
-        weights: The denoiser's.
-        activations, checkpointed: What a forward pass keeps for the backward pass, without and with gradient checkpointing.
-        text_encoders: Their weights, while prompts are encoded.
-        vae: Its weights and what it works with, while one image is encoded.
-    """
-
-    weights: int
-    activations: int
-    checkpointed: int
-    text_encoders: int
-    vae: int
-
-
-@frozen
 class ModelFacts:
     """What ``plan`` must know of a model, computed from its config files or from our table, without torch.
 
@@ -149,8 +112,7 @@ class ModelFacts:
         latent_channels, latent_scale: C, and H / h.
         text_widths, pooled_width: Embedding width of each text encoder, and of the pooled embedding (0 without one).
         max_tokens, counter: Tokens of a prompt without start and end; what makes a counter of them, None without a vocabulary.
-        targets: Every module of the published target set, in module order, text encoders included.
-        prediction: ``epsilon`` or ``v_prediction``.
+        targets, prediction: The published target set in module order, text encoders too; ``epsilon`` or ``v_prediction``.
         base: What the header of a weight file may say of the base (repo id or file name; never a path of the machine).
         default_size, unet_config: (width, height) of grid images, px; the U-Net's config, for exporters that rename by it.
         memory: Forecasts the device's memory, None where the family cannot.
@@ -262,8 +224,7 @@ class Batch:
     """One micro-batch on the device.
 
     Attributes:
-        visits: B visits, one bucket.
-        latents: float32 ``[B, C, h, w]``, drawn from the posterior and scaled.
+        visits, latents: B visits of one bucket; float32 ``[B, C, h, w]``, drawn from the posterior and scaled.
         conditioning: What ``ModelFamily.condition`` made of prompts and placements.
         rng: The run's random source; draw with ``rng(purpose, *visit.index)`` on the host, then move.
         seen: What the visits show, as ``loraspec.stream.Seen``: image content, caption, crop.

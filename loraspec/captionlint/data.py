@@ -42,7 +42,7 @@ def of_images(plan: Plan, found: Sequence[tuple[int, Sample]], problems: Sequenc
         if not sample.rights:
             yield Finding("D005", "error", sample.key, f'nobody says with which right it is used: rights = "own" in source {source + 1}')
         yield from _placed(plan, source, sample)
-    looks = looks_of({sample.key: sample.read for _, sample in found})
+    looks = looks_of({sample.key: sample for _, sample in found})
     for group in groups_of(looks, pairs_of(looks), SURE):
         first, *others = sorted(group)
         for other in others:

@@ -31,6 +31,19 @@ def overlay_options(function: Function) -> Function:
     return click.option("--profile", "-p", "profiles", multiple=True, metavar="NAME", help=profiles_help)(function)
 
 
+def rehash_option(function: Function) -> Function:
+    """Add ``--rehash``, which forgets which image files are known before the command begins."""
+
+    def forget(_: click.Context, __: click.Parameter, asked: bool) -> None:
+        if asked:
+            from loraspec.known import known
+
+            known().forget_files()
+
+    told = "Read and hash every image again, even if its file looks unchanged."
+    return click.option("--rehash", is_flag=True, expose_value=False, callback=forget, help=told)(function)
+
+
 def plural(count: int, noun: str) -> str:
     """Return ``1 error`` or ``2 errors``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

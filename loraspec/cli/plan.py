@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from loraspec.cli.output import echo_problems, overlay_options, plural, spec_argument, table
+from loraspec.cli.output import echo_problems, overlay_options, plural, rehash_option, spec_argument, table
 from loraspec.errors import EXIT_DONE, EnvironmentMissing
 from loraspec.escape import escaped, escaped_json
 
@@ -25,6 +25,7 @@ T = TypeVar("T")
 @overlay_options
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @click.option("--device-memory", "limit", metavar="SIZE", help="Say whether it fits a device of so much memory, as 12GB.")
+@rehash_option
 @click.option("--digests", is_flag=True, help="Print the stream digest of every epoch: what it trains on, as one number.")
 def command(spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], as_json: bool, digests: bool, limit: str | None) -> int:
     """Say exactly what a run will do; changes nothing.

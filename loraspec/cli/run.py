@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from loraspec.cli.output import echo_problems, overlay_options, spec_argument
+from loraspec.cli.output import echo_problems, overlay_options, rehash_option, spec_argument
 from loraspec.errors import EXIT_DONE, EnvironmentMissing, Problem, SpecError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _ASKED = ("captioner", "optimizer", "lr_scheduler", "objective", "evaluator", "e
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder of the run; by default runs/<name>-<hash>.")
 @click.option("--resume", type=click.Choice(["auto", "never"]), default="auto", show_default=True, help="Continue a run that was begun?")
 @click.option("--locked", is_flag=True, help="Start only if nothing drifted from the spec's lock; exit code 1 and a list otherwise.")
+@rehash_option
 @click.option("--allow-drift", is_flag=True, help="With --locked: list what drifted, record it, and go on.")
 def command(
     spec: Path, profiles: tuple[str, ...], sets: tuple[str, ...], output: Path | None, resume: str, locked: bool, allow_drift: bool

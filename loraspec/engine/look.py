@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,13 +17,15 @@ from loraspec.engine.cache import Entry
 from loraspec.engine.device import facts
 from loraspec.errors import LoraspecError, Problem, RunError, SpecError
 from loraspec.images import decode
+from loraspec.known import known
 from loraspec.pixels import pixels_sha256, prepared_pixels
 from loraspec.recipes import Recipe, latent_common, latent_recipe
 
 if TYPE_CHECKING:
     from loraspec.engine.run import Run
 
-THUMBNAILS = 24  # images that are decoded for their thumbnail even when their latents are known
+THUMBNAILS = 24  # images that have a thumbnail in the report
+THUMBNAIL = 192  # px, longest side
 
 
 @frozen(eq=False)
@@ -35,6 +39,7 @@ class Looked:
         entry: Its latents as found in the cache, or None.
         image: As the VAE sees it; None when nobody needs it.
         digests: ``pixel_sha256`` (decoded, upright, RGB) and ``prepared_sha256`` (as the VAE sees it).
+        thumb: Its thumbnail as WebP, of the first ``THUMBNAILS``; else empty.
     """
 
     placed: PlacedSample
@@ -45,6 +50,7 @@ class Looked:
     entry: Entry | None
     image: Image.Image | None
     digests: dict[str, str]
+    thumb: bytes = b""
 
 
 class Images:
@@ -54,6 +60,7 @@ class Images:
         self._run = run
         self._all = [(placed, False) for placed in run.data.images] + [(placed, True) for placed in run.data.heldout]
         transforms = run.plan.many("image_transform")
+        self._known = known()
         self._common = latent_common(vae=run.family.content()["vae"], transforms=transforms, device=facts(run.precision))
 
     def __len__(self) -> int:
@@ -70,6 +77,9 @@ class Images:
     def _look(self, number: int) -> Looked | Problem:
         run, (placed, heldout) = self._run, self._all[number]
         key = placed.key
+        before = self._unopened(number)
+        if before is not None:
+            return before
         try:
             encoded, sha256 = read_planned(run, placed)
             recipe = latent_recipe(self._common, image=sha256, placement=placed.placement)
@@ -95,7 +105,41 @@ class Images:
                 run.cache.drop(recipe, name=f"{key} (decodes to other pixels now)")
                 entry = None
             digests = digests or known
-        return Looked(placed, heldout, sha256, len(encoded), recipe, entry, image, digests)
+        thumb = thumbnail(image) if image is not None and number < THUMBNAILS else b""
+        row = {"digests": digests, "thumb": base64.b64encode(thumb).decode(), "bytes": len(encoded)}
+        self._known.learn(sha256, _prepared(recipe, number), row)
+        return Looked(placed, heldout, sha256, len(encoded), recipe, entry, image, digests, thumb)
+
+    def _unopened(self, number: int) -> Looked | None:
+        """Return an image whose file is as it was when it was prepared before, without opening it; None where it has to be looked at."""
+        run, (placed, heldout) = self._run, self._all[number]
+        file, planned = placed.sample.file, run.plan.data.digest(placed.key)
+        if file is None or self._known.sha256(file) != planned:
+            return None
+        recipe = latent_recipe(self._common, image=planned, placement=placed.placement)
+        row = self._known.of_bytes(planned, _prepared(recipe, number))
+        entry = None if heldout or row is None else run.cache.get(recipe, name=placed.key)
+        if row is None or (entry is None and not heldout):
+            return None
+        if entry is not None and any(entry.facts[name] != text for name, text in row["digests"].items()):
+            return None  # one of the two is of other pixels: looked at anew
+        return Looked(placed, heldout, planned, row["bytes"], recipe, entry, None, row["digests"], base64.b64decode(row["thumb"]))
+
+    def keep(self) -> None:
+        """Write what was learnt of the images, for runs to come."""
+        self._known.save()
+
+
+def thumbnail(image: Image.Image) -> bytes:
+    """Return a small WebP of an image."""
+    small, buffer = image.copy(), io.BytesIO()
+    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    small.save(buffer, "WEBP", quality=85)
+    return buffer.getvalue()
+
+
+def _prepared(recipe: Recipe, number: int) -> str:
+    return f"prepared {recipe.key}{' with thumbnail' if number < THUMBNAILS else ''}"
 
 
 def read_planned(run: Run, placed: PlacedSample) -> tuple[bytes, str]:

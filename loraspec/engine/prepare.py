@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from loraspec.contracts import Visit
 from loraspec.drafts import drafted, request_of
-from loraspec.engine.look import THUMBNAILS, Images, Looked, read_planned
+from loraspec.engine.look import Images, Looked, read_planned
 from loraspec.engine.store import append_line, read_lines, write_bytes, write_lines
 from loraspec.engine.text import every_embedding
 from loraspec.engine.watch import is_out_of_memory
@@ -23,7 +22,6 @@ from loraspec.scan import names
 if TYPE_CHECKING:
     from loraspec.engine.run import Run
 
-THUMBNAIL = 192  # px, longest side
 FLAT = 1e-4  # spread of a channel over all cells; latents of pictures have a spread of about 1
 
 
@@ -77,7 +75,7 @@ def prepare(run: Run) -> dict[str, Latents]:
                 made += 1
                 run.cache.put([looked.recipe], [asdict(posterior)], [{"name": key, **looked.digests}])
             latents[key] = posterior
-        thumb = _thumbnail(run, looked.image, looked.sha256) if looked.image is not None and number <= THUMBNAILS else ""
+        thumb = _thumbnail(run, looked) if looked.thumb else ""
         rows.append(_row(run, looked, thumb=thumb))
         run.progress("prepare", number, len(images))
     if problems:
@@ -85,6 +83,7 @@ def prepare(run: Run) -> dict[str, Latents]:
     _check(run, broken, flat)
     warn_of_long_captions(run)
     run.family.place("vae", device=torch.device("cpu"))
+    images.keep()
     run.cache.tell_damage()
     run.record("cache", entries="latents", read=len(latents) - made, made=made)
     write_lines(run.folder / "manifest.jsonl", rows)
@@ -179,13 +178,9 @@ def draft_captions(run: Run) -> None:
     run.data = run.data.with_captions(run.drafts)
 
 
-def _thumbnail(run: Run, image: Image.Image, sha256: str) -> str:
-    small = image.copy()
-    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=85)
-    name = f"{sha256[:16]}.webp"
-    write_bytes(run.folder / "grid" / "thumbs" / name, buffer.getvalue())
+def _thumbnail(run: Run, looked: Looked) -> str:
+    name = f"{looked.sha256[:16]}.webp"
+    write_bytes(run.folder / "grid" / "thumbs" / name, looked.thumb)
     return name
 
 

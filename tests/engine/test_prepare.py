@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from loraspec import known
 from loraspec.cachefolder import cache_root, files
 from loraspec.engine.store import read_tensors
 from loraspec.pixels import pixels_sha256
@@ -37,7 +40,7 @@ def test_manifest_knows_decoded_and_prepared_pixels(run_spec, painted_spec):
 
 
 def test_many_cached_images_are_not_decoded(run_spec, painted_spec, paint, monkeypatch):
-    """Beyond the thumbnails, pixels are not looked at when latents are known; the manifest is the same."""
+    """Of files that changed just now, beyond the thumbnails, pixels are not looked at when latents are known; the manifest is the same."""
     for number in range(4, 27):
         paint(number)
     tame = ("--set", "optimizer.growth_rate=1.02")  # 54 steps of d without a limit end in infinity, or do not, by the last bit
@@ -50,6 +53,37 @@ def test_many_cached_images_are_not_decoded(run_spec, painted_spec, paint, monke
 
     assert rows(run_spec(painted_spec, *tame, folder="warm")) == cold
     assert len(decoded) == look.THUMBNAILS < len(cold)
+
+
+def test_a_second_run_opens_no_image(run_spec, painted_spec, paint, monkeypatch):
+    """Files that did not change, held-out ones too: the same manifest, thumbnails and weights; ``--rehash`` opens each; an edit its own."""
+    monkeypatch.setattr(known, "RACY", -(10**18))  # the pictures were painted just now
+    words = ("--set", "run.name=same", "--set", "grid.heldout=1")
+    cold = run_spec(painted_spec, *words, folder="cold")
+    opened, whole = [], Path.open
+
+    def watched(path, *given, **named):
+        opened.extend([path.name] * (path.suffix == ".png" and path.parent.name == "pictures"))
+        return whole(path, *given, **named)
+
+    monkeypatch.setattr(Path, "open", watched)
+    read = os.open
+    monkeypatch.setattr(os, "open", lambda path, *given, **named: opened.extend(
+        [Path(path).name] * (Path(path).parent.name == "pictures" and str(path).endswith(".png"))) or read(path, *given, **named))
+    warm = run_spec(painted_spec, *words, folder="warm")
+    assert rows(warm) == rows(cold)
+    assert opened == []
+    thumbs = [{path.name: path.read_bytes() for path in (one.folder / "grid" / "thumbs").iterdir()} for one in (cold, warm)]
+    assert thumbs[0] == thumbs[1] != {}
+    assert [one.read_bytes() for one in warm.epoch_files] == [one.read_bytes() for one in cold.epoch_files]
+
+    again = run_spec(painted_spec, *words, "--rehash", folder="again")
+    assert rows(again) == rows(cold)
+    assert set(opened) == {f"{number}.png" for number in range(4)}
+    opened.clear()
+    paint(2, seed=99)
+    rows(run_spec(painted_spec, *words, folder="edited"))
+    assert set(opened) == {"2.png"}
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])

@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from loraspec import Problem
 from loraspec.errors import EnvironmentMissing, SpecError
 from loraspec.fetching import LIST, Fetched, listed
-from loraspec_guide.data.folder import FolderScan, Names, digest_of
+from loraspec_guide.data.folder import FolderScan, Names
 from loraspec_guide.data.remarks import SHOWN
 from loraspec_guide.data.walk import stem
 
@@ -125,7 +125,7 @@ class FetchedScan(FolderScan):
         sample = super()._sample(key, named)
         if sample is None:
             return None
-        if digest_of(sample) != one.sha256:
+        if sample.sha256 != one.sha256:
             hint = f"delete it and fetch again; if you mean to change it, copy the images (without {LIST}) to a folder of your own"
             self.problems.append(Problem(key, "is not what was fetched", hint, code="E-FETCH-DRIFT"))
         return evolve(sample, rights=one.rights or sample.rights, credits=one.credits or sample.credits)

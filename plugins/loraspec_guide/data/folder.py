@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from loraspec import Problem
 from loraspec.errors import EnvironmentMissing, SpecError, closest
 from loraspec.images import ImageError, ImageFacts, check
+from loraspec.known import Known, known, with_pillow
 from loraspec.textfile import TooLargeError, read_plain
 from loraspec.values import Context, Sample, Scan
 from loraspec_guide.data.captionfile import Caption, read_caption
@@ -22,6 +23,7 @@ from loraspec_guide.data.walk import Walk, clashes, stem
 if TYPE_CHECKING:
     from loraspec_guide.data.registry import ImageOptions
 
+FACTS = "facts 1"  # of an image; raise it when ``check`` finds something else
 MAX_IMAGE = 256 * 1024 * 1024  # bytes
 _NAMES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _OTHER_IMAGES = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".svg", ".psd", ".eps", ".jp2", ".dng", ".cr2", ".nef")
@@ -30,7 +32,7 @@ _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"
 
 @frozen(eq=False)
 class Folder:
-    """A folder of images: every image is read and decoded once, so that nothing fails after a run has started.
+    """A folder of images: every image is read and decoded once, so that nothing fails after a run has started; and never again.
 
     Hidden files and folders are left alone. Links are followed inside the folder only.
     """
@@ -88,12 +90,6 @@ class _Reader:
         return data
 
 
-def digest_of(sample: Sample) -> str:
-    """Return the sha256 of the bytes that a sample of this folder was made of."""
-    reader = sample.read
-    return reader.sha256 if isinstance(reader, _Reader) else hashlib.sha256(sample.read()).hexdigest()
-
-
 def _read(path: Path) -> bytes:
     try:
         return read_plain(path, MAX_IMAGE)
@@ -109,6 +105,7 @@ class FolderScan:
     options: ImageOptions
     problems: list[Problem] = field(factory=list)
     remarks: Remarks = field(factory=Remarks)
+    known: Known = field(factory=known)
 
     def made(self) -> Scan:
         """Return what the folder holds."""
@@ -119,6 +116,7 @@ class FolderScan:
         self.problems.extend([*walk.problems, *clashes(images)])
         named = Names(files, frozenset(problem.path for problem in walk.problems), "".join(self._captions()))
         samples = [sample for key in images if (sample := self._sample(key, named)) is not None]
+        self.known.save()
         self._others(files, images, named)
         if not images and not self.problems:
             self._nothing(files, walk.ignored)
@@ -132,20 +130,24 @@ class FolderScan:
         caption, written = self._caption(key, named)
         options, path = self.options, self.root / key
         try:
-            data = _read(path)
+            sha256 = self.known.sha256(path)
+            facts = None if sha256 is None else facts_of(self.known, sha256)
+            if facts is None:
+                data, sha256 = self.known.read(path, _read)
+                facts = learnt(self.known, data, sha256)
         except (ImageError, OSError) as error:
             self.problems.append(unreadable(key, error))
             return None
-        facts = looked(key, data, self.problems, self.remarks)
-        if facts is None:
-            return None
+        assert sha256 is not None
+        tell(key, facts, self.remarks)
         named.seen(key, facts)
-        reader = _Reader(path, key, hashlib.sha256(data).hexdigest())
+        reader = _Reader(path, key, sha256)
         home: Path | None = self.root
         if options.path.startswith("package:"):  # an installed package is no place to write captions
             home = written = None
         rights = (options.rights, options.credits)
-        return Sample(key, facts.width, facts.height, caption, *rights, reader, written, home, repeats=self._repeats(key))
+        known = {"repeats": self._repeats(key), "sha256": sha256, "file": path}
+        return Sample(key, facts.width, facts.height, caption, *rights, reader, written, home, **known)
 
     def _repeats(self, key: str) -> int | None:
         """Return how often the folder itself says that an image is seen in an epoch."""
@@ -193,18 +195,31 @@ class FolderScan:
         self.problems.append(Problem("", f"{self.options.path!r} holds no image{left}", hint, code="E-DATA-EMPTY"))
 
 
-def looked(key: str, data: bytes, problems: list[Problem], remarks: Remarks) -> ImageFacts | None:
-    """Decode an image and return what it is, None when it cannot be used; tells why, and what is odd about it."""
-    try:
+def facts_of(before: Known, sha256: str) -> ImageFacts | None:
+    """Return what an image is known to be."""
+    row = before.of_bytes(sha256, with_pillow(FACTS))
+    return None if row is None else ImageFacts(**{**row, "remarks": tuple(row["remarks"])})
+
+
+def learnt(before: Known, data: bytes, sha256: str) -> ImageFacts:
+    """Return what an image is, decoded completely unless these bytes are known.
+
+    Raises:
+        ImageError: It cannot be used.
+    """
+    facts = facts_of(before, sha256)
+    if facts is None:
         facts = check(data)
-    except ImageError as error:
-        problems.append(unreadable(key, error))
-        return None
+        before.learn(sha256, with_pillow(FACTS), asdict(facts))
+    return facts
+
+
+def tell(key: str, facts: ImageFacts, remarks: Remarks) -> None:
+    """Note what is odd about an image."""
     for code in facts.remarks:
         remarks.add(code, key)
     if _NAMES.get(PurePosixPath(key).suffix.lower(), facts.kind) != facts.kind:
         remarks.add("W-IMG-EXT", key, facts.kind)
-    return facts
 
 
 def unreadable(key: str, error: ImageError | OSError) -> Problem:

@@ -16,9 +16,11 @@ from attrs import frozen
 
 from loraspec import Problem
 from loraspec.errors import EnvironmentMissing, SpecError, closest
+from loraspec.images import ImageError
+from loraspec.known import known
 from loraspec.values import Context, Sample, Scan
 from loraspec_guide.data.captionfile import MAX_CAPTION, Caption, caption_of
-from loraspec_guide.data.folder import MAX_IMAGE, looked
+from loraspec_guide.data.folder import MAX_IMAGE, learnt, tell, unreadable
 from loraspec_guide.data.remarks import Remarks
 
 if TYPE_CHECKING:
@@ -51,21 +53,26 @@ class Packed:
             EnvironmentMissing: No file is there, or a library is not installed.
         """
         problems: list[Problem] = []
-        remarks, samples, first = Remarks(), [], dict[str, str]()
+        remarks, samples, first, before = Remarks(), [], dict[str, str](), known()
         for row in sorted(self._all(context, problems), key=lambda row: row.key):
             try:
                 data = row.read()
             except (OSError, ValueError) as error:
                 problems.append(Problem(row.key, f"cannot be read: {error}", code="E-IMG-READ"))
                 continue
-            facts = looked(row.key, data, problems, remarks)
-            if facts is None:
+            sha256 = hashlib.sha256(data).hexdigest()
+            try:
+                facts = learnt(before, data, sha256)
+            except ImageError as error:
+                problems.append(unreadable(row.key, error))
                 continue
+            tell(row.key, facts, remarks)
             if (same := first.setdefault(facts.pixels, row.key)) != row.key:
                 remarks.add("W-DATA-DUP", row.key, f"as {same}")
-            reader = _Reader(row.read, row.key, hashlib.sha256(data).hexdigest())
+            reader = _Reader(row.read, row.key, sha256)
             rights = (self.options.rights, self.options.credits)
-            samples.append(Sample(row.key, facts.width, facts.height, _text(row, problems, remarks), *rights, reader))
+            samples.append(Sample(row.key, facts.width, facts.height, _text(row, problems, remarks), *rights, reader, sha256=sha256))
+        before.save()
         return Scan(tuple(samples), (*problems, *remarks.problems()))
 
     @abstractmethod

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from loraspec.values import Context, MemoryAsked, MemoryParts, ModelFacts
+from loraspec.memory import MemoryAsked, MemoryParts
+from loraspec.values import Context, ModelFacts
 from loraspec_guide.models.architecture import clip_targets, unet_targets, wrong_model
 from loraspec_guide.models.files import files_of
 from loraspec_guide.models.footprint import memory_of

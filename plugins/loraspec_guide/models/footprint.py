@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from loraspec.values import MemoryAsked, MemoryParts
+from loraspec.memory import MemoryAsked, MemoryParts
 from loraspec_guide.models.architecture import DOWN, UP, per_block
 from loraspec_guide.models.standard import Architecture
 
@@ -201,7 +201,7 @@ def _block(layer: Layer, asked: MemoryAsked, places: int, own: int, norm: int, w
 
 
 def memory_of(base: Architecture, asked: MemoryAsked, *, scale: int, tokens: int, vae_bytes: int, narrow: str) -> MemoryParts:
-    """Return the parts of the device's memory; see ``loraspec.values.MemoryParts``."""
+    """Return the parts of the device's memory; see ``loraspec.memory.MemoryParts``."""
     own = FLOAT if not asked.half_weights else 2
     shapes = unet_shapes(base.unet)
     weights = numbers(shapes) * own if narrow == "auto" else narrowed_bytes(shapes, own)

@@ -16,8 +16,8 @@ from loraspec_guide.models.footprint import activations, clip_numbers, memory_of
 from loraspec_guide.models.standard import SD15, SDXL, STANDARD
 from peft import LoraConfig, inject_adapter_in_model
 
+from loraspec.memory import MemoryAsked
 from loraspec.testing.pipelines import UNET, VAE
-from loraspec.values import MemoryAsked
 
 SMALL = {name: {"sample_size": 8, "norm_num_groups": 2, "in_channels": 4, "out_channels": 4, **config} for name, config in UNET.items()}
 
