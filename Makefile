@@ -5,7 +5,7 @@ BIN = .venv/bin
 PROFILES ?= twin embedded
 PLUGINS = openmoji vision-metrics blip wd14
 
-.PHONY: install demo test test-slow lint bench docs locks base truth puppets fuzz torture wording
+.PHONY: install demo test test-slow lint bench growth docs locks base truth puppets fuzz torture wording
 
 .venv/installed: pyproject.toml $(foreach plugin,$(PLUGINS),plugins/$(plugin)/pyproject.toml)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -32,6 +32,9 @@ test-slow: install
 # One table and, as the last line, JSON; half an hour and eight gigabytes of disk. OMP_NUM_THREADS=1 makes CPU time comparable on a busy machine.
 bench: install
 	$(BIN)/python -m pytest -q tests/benchmarks --benchmark-enable --benchmark-quiet
+
+growth: install
+	OMP_NUM_THREADS=1 PYTHONPATH=tests:plugins $(BIN)/python -m benchmarks.growth
 
 docs: install
 	$(BIN)/python -m loraspec.cli.docs

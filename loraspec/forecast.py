@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from loraspec.plan import Plan
 
 FLOAT = 4  # bytes
+HOST_BYTES = 4 * 2**30  # of an epoch's embeddings that are kept in memory; more lie in a file of the run's folder while it trains
 
 
 @frozen
@@ -92,7 +93,7 @@ def check_room(plan: Plan, folder: Path, epoch: int) -> None:
 
 
 def embedding_bytes(plan: Plan) -> int:
-    """Return the memory that the prompt embeddings of the epoch with most captions take, in float32."""
+    """Return what the prompt embeddings of the epoch with most captions take, in float32: of memory, beyond ``HOST_BYTES`` of the disk."""
     return _embedding(plan) * plan.data.distinct_captions_of_an_epoch
 
 

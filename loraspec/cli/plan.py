@@ -114,7 +114,10 @@ def _adapter(plan: Plan, numbers: dict[str, Any]) -> str:
 
 
 def _cache(numbers: dict[str, Any]) -> str:
-    return f"{numbers['latents']:,} latents; embeddings of an epoch take {size(numbers['embedding_bytes'])} of memory"
+    from loraspec.forecast import HOST_BYTES
+
+    where = "of memory" if numbers["embedding_bytes"] <= HOST_BYTES else "of the disk while it trains"
+    return f"{numbers['latents']:,} latents; embeddings of an epoch take {size(numbers['embedding_bytes'])} {where}"
 
 
 def _train(plan: Plan, numbers: dict[str, Any]) -> str:

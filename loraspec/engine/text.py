@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from loraspec import forecast
 from loraspec.dataplan import Step
 from loraspec.engine.device import facts
 from loraspec.engine.watch import is_out_of_memory
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
     from loraspec.engine.run import Run
 
 SHOWN = 60  # characters of a caption in a message
-CHUNK = 1024  # captions tokenized at once
+CHUNK = 1024  # captions tokenized, or moved to the disk, at once
 
 
 class Encodings:
@@ -47,8 +52,23 @@ class Encodings:
         rows = {row.tobytes(): row for row in tokens}
         self._by_tokens = {key: self._by_tokens[key] for key in rows if key in self._by_tokens}
         missing = {key: rows[key] for key in sorted(rows) if key not in self._by_tokens}
-        self._by_tokens |= self._made_within_memory(missing)
+        if forecast.embedding_bytes(run.plan) <= forecast.HOST_BYTES:
+            self._by_tokens |= self._made_within_memory(missing)
+        else:
+            self._by_tokens |= self._made_on_disk(missing)
         run.cache.tell_damage()
+
+    def _made_on_disk(self, missing: Mapping[bytes, Any]) -> dict[bytes, dict[str, Tensor]]:
+        """Return the same, in a file that is mapped into memory: what is looked at is there, and goes when memory is needed."""
+        keys, found, shelf = list(missing), dict[bytes, dict[str, Tensor]](), dict[str, Tensor]()
+        for start in range(0, len(keys), CHUNK):
+            part = keys[start : start + CHUNK]
+            for number, (key, tensors) in enumerate(self._made_within_memory({key: missing[key] for key in part}).items(), start):
+                shelf = shelf or {name: mapped(self._run.folder, (len(keys), *one.shape), one.dtype) for name, one in tensors.items()}
+                for name, tensor in tensors.items():
+                    shelf[name][number].copy_(tensor)
+                found[key] = {name: shelf[name][number] for name in tensors}
+        return found
 
     def _made_within_memory(self, missing: Mapping[bytes, Any]) -> dict[bytes, dict[str, Tensor]]:
         """Return embeddings by token ids; when memory runs out, half as many prompts at once are tried, once."""
@@ -100,6 +120,19 @@ class Encodings:
         device = self._run.precision.device
         parts = [self._by_tokens[self._of_caption[caption]] for caption in captions]
         return {name: torch.stack([part[name] for part in parts]).to(device, non_blocking=True) for name in parts[0]}
+
+
+def mapped(folder: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Return a tensor that lies in a file of ``folder`` without a name: it is gone with the tensor, or with the process.
+
+    Raises:
+        OSError: The disk is full, or cannot do this.
+    """
+    count = math.prod(shape)
+    with NamedTemporaryFile(dir=folder, prefix=".embeddings-") as file:
+        if hasattr(os, "posix_fallocate"):  # a full disk is told now, and not as a bus error in the loop
+            os.posix_fallocate(file.fileno(), 0, count * dtype.itemsize)
+        return torch.from_file(file.name, shared=True, size=count, dtype=dtype).view(shape)
 
 
 class LiveEncodings(Encodings):

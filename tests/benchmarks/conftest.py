@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmarks.table import FIGURES, ROWS, last_line, table
+
+
+@pytest.fixture(autouse=True)
+def _memory_again() -> Iterator[None]:
+    """Runs hold their models in circles: the next benchmark has the memory of the last."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

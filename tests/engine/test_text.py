@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from loraspec import forecast
+from loraspec.engine import text
 from loraspec.testing.tiny_model import TinyFamily
 
 
@@ -44,6 +46,29 @@ def test_what_was_encoded_together_changes_no_bit(run_spec, painted_spec, roundi
     assert sum(made) > 0
     assert weights(partly) == cold
     assert set(rounding) == {3}
+
+
+def test_embeddings_that_memory_cannot_hold_lie_in_a_file(run_spec, painted_spec, rounding, monkeypatch, loraspec_cli):
+    """The same bits, part by part; the file has no name, so that nothing is left of it, and the plan says where they go."""
+    painted_spec.write_text(painted_spec.read_text() + SHUFFLE)
+    words = ("--set", "run.name=same", "--set", "train.text_batch=3")
+    in_memory = weights(run_spec(painted_spec, *words, folder="memory"))
+    monkeypatch.setattr(forecast, "HOST_BYTES", 0)
+    monkeypatch.setattr(text, "CHUNK", 2)
+    made, whole = [], text.mapped
+
+    def mapped(folder, shape, dtype):
+        made.append(whole(folder, shape, dtype))
+        assert not list(folder.glob(".embeddings-*"))
+        return made[-1]
+
+    monkeypatch.setattr(text, "mapped", mapped)
+    outcome = run_spec(painted_spec, *words, folder="disk")
+    assert weights(outcome) == in_memory
+    assert made
+    assert all(one.is_shared() for one in made)
+    assert not list(outcome.folder.rglob("*embeddings*"))
+    assert "of the disk while it trains" in loraspec_cli("plan", painted_spec).out
 
 
 def test_out_of_memory_is_tried_once_with_half(run_spec, painted_spec, monkeypatch, told):
