@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, get_args
 from attrs import asdict, define
 
 from loraspec.captioning.items import ChangedError, Item, items_of, note_outside, refreshed, write_all
+from loraspec.captionlint.data import of_images
 from loraspec.captionlint.gather import setting_of
 from loraspec.captionlint.rules import Caption, Finding, one_by_one, tokens_of
 from loraspec.captionlint.together import all_together
 from loraspec.drafts import LONGEST, cleaned
 from loraspec.imagefile import ImageError
 from loraspec.ledger import Ledgers, State, plain
+from loraspec.scan import scanned
 
 if TYPE_CHECKING:
     from loraspec.plan import Plan
@@ -36,6 +38,7 @@ class Row:
         item: Image and caption.
         alone: What the rules of one caption find.
         together: What the rules of all captions find.
+        pictured: What the rules of images find.
         tokens: Of the caption.
         version: Grows with every change, over all rows.
     """
@@ -43,6 +46,7 @@ class Row:
     item: Item
     alone: tuple[Finding, ...] = ()
     together: tuple[Finding, ...] = ()
+    pictured: tuple[Finding, ...] = ()
     tokens: int = 0
     version: int = 0
 
@@ -93,7 +97,7 @@ class Review:
         row = self.rows[number]
         entry, state = row.item.entry, row.item.state
         author = entry.author if entry is not None and state not in ("missing", "found") else ""
-        findings = sorted({(one.code, one.severity, one.message) for one in (*row.alone, *row.together)})
+        findings = sorted({(one.code, one.severity, one.message) for one in (*row.alone, *row.together, *row.pictured)})
         return {"n": number, "key": row.item.key, "text": row.item.text, "state": state, "author": author, "tokens": row.tokens,
                 "lint": [{"code": code, "severity": severity, "message": message} for code, severity, message in findings]}  # fmt: skip
 
@@ -209,7 +213,7 @@ class Review:
     # -- lint ----------------------------------------------------------------------------------------------------------
 
     def lint(self) -> None:
-        """Look at every caption, first each by itself, then all together; the page hears of it on the way."""
+        """Look at every caption, first each by itself, then all together, and at the images; the page hears of it on the way."""
         for start in range(0, len(self.rows), AT_ONCE):
             with self._lock:
                 if self._closed:
@@ -219,6 +223,18 @@ class Review:
                     self._look(row)
                     row.version = self._version
         self.lint_together()
+        self.lint_images()
+
+    def lint_images(self) -> None:
+        """Look at the images once: no edit of a caption changes what is found."""
+        found: dict[str, list[Finding]] = {}
+        for one in filter(self._told, of_images(self.plan, *scanned(self.plan))):
+            found.setdefault(one.image, []).append(one)
+        with self._lock:
+            self._version += 1
+            for row in self.rows:
+                row.pictured = tuple(found.get(row.item.key, ()))
+                row.version = self._version if row.pictured else row.version
 
     def lint_together(self) -> None:
         """Look at all captions at once."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from captioned import JUDGE, NURSE
+from captioned import JUDGE, NURSE, write_spec
 from PIL import Image
 
 from loraspec.captioning.session import KEPT, SMALL, Review
@@ -38,6 +38,18 @@ def test_what_the_page_is_told(three: Review) -> None:
     assert "C110" in codes["a.png"]  # the tiny model reads 16 tokens
     assert codes["c.png"] == {"C001"}
     assert three.since(later["version"])["rows"] == []
+
+
+def test_rules_of_images_are_told_too(three: Review, review: Callable[..., Review], tmp_path: Path) -> None:
+    """A picture that is there twice; a code that the spec ignores is not told."""
+    (tmp_path / "images/c.png").write_bytes((tmp_path / "images/a.png").read_bytes())
+    for spec, told in (("", True), ('[captions.lint]\nignore = ["D004"]', False)):
+        write_spec(tmp_path, captions=spec)
+        made = review()
+        made.lint()
+        codes = [{one["code"] for one in row["lint"]} for row in made.state()["rows"]]
+        assert ("D004" in codes[2]) == told
+        assert "D004" not in codes[0] | codes[1]
 
 
 def test_changes_are_on_the_disk_and_can_be_taken_back(three: Review, tmp_path: Path) -> None:
