@@ -8,8 +8,10 @@ from pathlib import Path
 
 from attrs import frozen
 
+from loraspec.known import known
 from loraspec.weights import WeightsError, read_header
 
+CONTENT = "content 1"  # of a weight file; raise it when its digest is made of something else
 _CHUNK = 1 << 20
 
 
@@ -33,13 +35,21 @@ def file_sha256(path: Path) -> str:
 
 
 def file_digest(path: Path) -> FileDigest:
-    """Read a file and return its digests.
+    """Return the digests of a file; one that is known (see ``loraspec.known``) is not read again.
 
     Raises:
         OSError: It cannot be read.
     """
-    whole = file_sha256(path)
-    return FileDigest(path.stat().st_size, whole, _tensors_sha256(path) or whole)
+    before, facts = known(), path.stat()
+    sha256 = before.sha256(path)
+    content = None if sha256 is None else before.of_bytes(sha256, CONTENT)
+    if sha256 is None or content is None:
+        sha256 = file_sha256(path)
+        content = _tensors_sha256(path) or sha256
+        before.keep(path, facts, sha256)
+        before.learn(sha256, CONTENT, content)
+        before.save()
+    return FileDigest(facts.st_size, sha256, str(content))
 
 
 def _tensors_sha256(path: Path) -> str:

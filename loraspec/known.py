@@ -55,11 +55,15 @@ class Known:
         before = file.stat()
         data = read(file)
         sha256 = hashlib.sha256(data).hexdigest()
+        self.keep(file, before, sha256)
+        return data, sha256
+
+    def keep(self, file: Path, before: os.stat_result, sha256: str) -> None:
+        """Keep what a file's bytes hash to, given its facts before it was read; not if it changed since, or just before."""
         after = file.stat()
         settled = time.time_ns() - max(after.st_mtime_ns, after.st_ctime_ns) > RACY
         if settled and _stamp(before) == _stamp(after):
             self._put(_key_of(file), {"stamp": _stamp(after), "sha256": sha256})
-        return data, sha256
 
     def forget_files(self) -> None:
         """Forget which files are known: each is read and hashed again. What their bytes hold stays known."""

@@ -37,8 +37,10 @@ def command(
     the spread of the metrics over seeds. A lock in place of a spec is made anew; what is expected stays when recipe and inputs do.
     """
     from loraspec.engine.pin import lock_now
+    from loraspec.known import known
     from loraspec.locking.outcome import outcome_of
 
+    known().forget_files()  # what is published is read
     chosen = target(spec, profiles=profiles, sets=sets)
     if chosen.kind == "run":
         raise SpecError(f"{spec} is a run: it has its lock.json; to publish it: loraspec lock SPEC --expect {spec}")

@@ -36,7 +36,9 @@ def command(what: Path, level: str) -> int:
     committed. Says the highest level that can be reached here, and why not a higher one.
     """
     from loraspec.engine.pin import lock_now
+    from loraspec.known import known
 
+    known().forget_files()  # a check reads everything
     chosen = target(what)
     if chosen.lock is None:
         raise click.UsageError(f"{what} is a spec: name its lock or a run (loraspec lock {what} makes the lock)")

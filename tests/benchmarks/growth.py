@@ -1,6 +1,6 @@
 """How cost grows with images, rank, epochs and cells: ``make growth`` writes the plots and the numbers of docs/performance.md.
 
-CPU seconds on one thread, on the embedded base; each point is the least of three, for what else a machine does only adds.
+CPU seconds on one thread, on the embedded base; each point is the least of two, for what else a machine does only adds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IMAGES: Final = (30, 300, 3_000)
 RANKS: Final = (4, 8, 16, 32, 64, 128)
 EPOCHS: Final = (1, 5, 10, 20, 40)
 CELLS: Final = (10, 50, 100, 200, 400)
-TIMES: Final = 3
+TIMES: Final = 2
 STEPS: Final = 10
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 420, 250, 62, 42, 30  # px of a plot
 
@@ -102,14 +102,14 @@ def by_rank(folder: Path) -> Iterator[tuple[float, float]]:
 
 
 def by_epochs(folder: Path) -> Iterator[tuple[float, float]]:
-    """Epochs of eight steps -> seconds of a whole run that is not judged."""
+    """Epochs of four steps -> seconds of a whole run that is not judged."""
     from loraspec.engine.execute import execute
     from loraspec.plan import resolve
 
     spec = write_spec(folder / "epochs", evolve(EMBEDDED, images=8), EMBEDDED.checkpoint(folder))
     os.environ["LORASPEC_CACHE"] = str(folder / "epochs" / "cache")
     for count in EPOCHS:
-        sets = [f"train.epochs={count}", "data.repeats=4"]
+        sets = [f"train.epochs={count}", "data.repeats=2"]
         plan = resolve(spec, profiles=(), sets=tuple(sets))
         target = folder / "epochs" / f"run-{count}"
 
@@ -122,13 +122,13 @@ def by_epochs(folder: Path) -> Iterator[tuple[float, float]]:
 
 
 def by_cells(folder: Path) -> Iterator[tuple[float, float]]:
-    """Cells of ten steps -> seconds of drawing them."""
+    """Cells of four steps -> seconds of drawing them."""
     from loraspec.engine.cells import Cell, Cells
     from loraspec.engine.execute import execute
     from loraspec.plan import resolve
 
     spec = write_spec(folder / "cells", evolve(EMBEDDED, images=8), EMBEDDED.checkpoint(folder))
-    sets = ["train.epochs=5", "data.repeats=1", "grid.steps=10", "grid.sampler='ddim'"]
+    sets = ["train.epochs=5", "data.repeats=1", "grid.steps=4", "grid.sampler='ddim'"]
     plan = resolve(spec, profiles=(), sets=tuple(sets))
     run = execute(plan, folder=folder / "cells" / "run", command={"spec": str(spec), "profiles": [], "sets": sets})
     run.to_generating()
@@ -188,8 +188,8 @@ def main() -> None:
     made = (
         ("Images: plan, read, encode", "images", "CPU seconds", by_images),
         ("Rank: a step of batch 4", "rank", "CPU ms", by_rank),
-        ("Epochs of 8 steps: a whole run", "epochs", "CPU seconds", by_epochs),
-        ("Cells of 10 steps: drawing", "cells", "CPU seconds", by_cells),
+        ("Epochs of 4 steps: a whole run", "epochs", "CPU seconds", by_epochs),
+        ("Cells of 4 steps: drawing", "cells", "CPU seconds", by_cells),
     )  # fmt: skip
     plots = []
     with tempfile.TemporaryDirectory() as folder:

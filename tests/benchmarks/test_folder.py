@@ -32,10 +32,11 @@ path = "images"
 rights = "own"
 """
 PROBE = """
-import json, resource, sys
+import json, sys
 from loraspec.cli import main
 main(["plan", sys.argv[1], "--json"], standalone_mode=False)
-print(json.dumps({"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+lines = open("/proc/self/status").read().splitlines()
+print(json.dumps({"peak": next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))}))
 """
 
 

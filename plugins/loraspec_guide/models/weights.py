@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from loraspec.errors import SpecError
+from loraspec.known import known
 from loraspec_guide.models.architecture import wrong_model
 from loraspec_guide.models.configs import read_json
 from loraspec_guide.models.kinds import WORDS, kind_of
@@ -35,13 +36,16 @@ class Tensors(Mapping[str, "Tensor"]):
     """The tensors of one or several .safetensors files, read when asked for.
 
     Attributes:
+        files: Where they lie.
         shapes: Shapes by name, from the headers.
         asked: Names that were read.
+        trusted: Whether their values were found finite before, in files that did not change since.
     """
 
     def __init__(self, files: list[Path]) -> None:
         from safetensors import SafetensorError, safe_open
 
+        self.files, self.trusted = files, False
         self._where: dict[str, Any] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.asked: set[str] = set()
@@ -65,7 +69,7 @@ class Tensors(Mapping[str, "Tensor"]):
         tensor: Tensor = self._where[name].get_tensor(name)
         self.asked.add(name)
         if tensor.dtype in (torch.float32, torch.float16, torch.bfloat16):
-            if tensor.numel() and not all(math.isfinite(float(end)) for end in tensor.aminmax()):
+            if tensor.numel() and not self.trusted and not all(math.isfinite(float(end)) for end in tensor.aminmax()):
                 raise wrong_model(f"its tensor {name} holds values that are infinite or not numbers",
                                   hint="the file is damaged, or the model broke in training", code="E-ST-NONFINITE")
         elif tensor.dtype not in (torch.int64, torch.int32):
@@ -185,8 +189,8 @@ def empty(part: str, config: Mapping[str, Any]) -> nn.Module:
             module = kind(CLIPTextConfig(**config))
         else:
             made = UNet2DConditionModel if part == "unet" else AutoencoderKL
-            known = inspect.signature(made.__init__).parameters
-            module = made(**{key: value for key, value in config.items() if key in known})
+            taken = inspect.signature(made.__init__).parameters
+            module = made(**{key: value for key, value in config.items() if key in taken})
     return module
 
 
@@ -208,6 +212,9 @@ def fill(part: str, config: Mapping[str, Any], source: Source, *, dtype: torch.d
     import torch
 
     module = empty(part, config)
+    before, what, bytes_ = known(), f"{part} {json.dumps(config, sort_keys=True, default=str)}", _known_bytes(source.read.files)
+    told = before.of_bytes(bytes_, what) if bytes_ else None
+    source.read.trusted = told is not None
     text = part.startswith("text_encoder")
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     values: dict[str, Tensor] = {}
@@ -225,8 +232,9 @@ def fill(part: str, config: Mapping[str, Any], source: Source, *, dtype: torch.d
             odd.append(f"{wanted} of shape {list(stored.shape)}; {list(slot.shape)} is expected")
             continue
         stored = stored.contiguous()
-        digest.update(f"{wanted} {stored.dtype} {list(stored.shape)}\n".encode())
-        digest.update(stored.reshape(-1).view(torch.uint8).numpy().data if stored.numel() else b"")
+        if told is None:
+            digest.update(f"{wanted} {stored.dtype} {list(stored.shape)}\n".encode())
+            digest.update(stored.reshape(-1).view(torch.uint8).numpy().data if stored.numel() else b"")
         values[name] = stored.to(dtype=dtype, copy=True) if stored.is_floating_point() else stored.clone()
     extra = sorted(name for name in {*source.read.shapes} - source.read.asked if source.own(name))
     odd += [f"{name}, which belongs to nothing" for name in extra]
@@ -239,7 +247,16 @@ def fill(part: str, config: Mapping[str, Any], source: Source, *, dtype: torch.d
             if name.rpartition(".")[2] != "position_ids":
                 raise wrong_model(f"its {part} needs {name}, which no file holds")
             owner.register_buffer("position_ids", torch.arange(buffer.shape[-1]).expand(buffer.shape), persistent=False)
-    return module.requires_grad_(False).eval(), digest.hexdigest()
+    if told is None and bytes_:
+        before.learn(bytes_, what, digest.hexdigest())
+        before.save()
+    return module.requires_grad_(False).eval(), str(told or digest.hexdigest())
+
+
+def _known_bytes(files: list[Path]) -> str:
+    """Return the sha256 of the hashes of files that are known (see ``loraspec.known``), "" when one is not."""
+    hashes = [known().sha256(file) for file in files]
+    return "" if None in hashes else hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
 
 
 def _odd_keys(part: str, odd: list[str], shapes: Mapping[str, tuple[int, ...]]) -> SpecError:

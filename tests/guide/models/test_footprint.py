@@ -104,14 +104,12 @@ def test_checkpointing_and_half_precision_take_less():
 
 
 PROBE = """
-import json, resource, sys
+import json, sys
 import diffusers, torch
-from benchmarks.floor import Floor
+from benchmarks.floor import Floor, most_resident as peak
 from loraspec_guide.adapters.fused import fuse
 from loraspec_guide.models.standard import SD15
 side, checkpointing = int(sys.argv[1]), sys.argv[2] == "True"
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 conditioning = {"embeds": torch.zeros(4, 77, 768)}
 torch.nn.functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))  # libraries are in memory now
 before = peak()
