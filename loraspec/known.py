@@ -153,6 +153,7 @@ def known() -> Known:
     return Known(root / KNOWN)
 
 
+@lru_cache(maxsize=16)
 def with_pillow(what: str) -> str:
     """Return a name for something that Pillow's decoders decide."""
     try:
