@@ -39,7 +39,7 @@ class Tally:
 
 
 def run(target: str, count: int, folder: Path, *, first: int = 0) -> Tally:
-    """Feed ``count`` inputs, from number ``first`` on; stop after ten failures."""
+    """Feed ``count`` inputs, from number ``first`` on; stop after ten failures, or at Ctrl-C, with what was found up to there."""
     tally, feed = Tally(), TARGETS[target]
     for number in range(first, first + count):
         began = time.perf_counter()
@@ -51,6 +51,8 @@ def run(target: str, count: int, folder: Path, *, first: int = 0) -> Tally:
             tally.refused += 1
             code = getattr(error, "problems", [error])[0].code
             tally.codes[code] = tally.codes.get(code, 0) + 1
+        except KeyboardInterrupt:
+            break
         except Exception as error:
             tally.failures.append((number, f"{type(error).__name__}: {error}"))
             if len(tally.failures) == 10:
@@ -69,8 +71,9 @@ def main(words: list[str]) -> int:
             began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             tally = run(target, count, Path(folder), first=int(words[2]) if len(words) > 2 else 0)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        fed, took = tally.accepted + tally.refused + len(tally.failures), time.perf_counter() - began
         sys.stdout.write(
-            f"{target:9} {count} inputs in {time.perf_counter() - began:.0f} s: {tally.accepted} accepted, {tally.refused} refused, "
+            f"{target:9} {fed} of {count} inputs in {took:.0f} s: {tally.accepted} accepted, {tally.refused} refused, "
             f"{len(tally.failures)} failures; slowest {tally.slowest[0]:.3f} s (input {tally.slowest[1]}), {grown:.0f} MB more\n"
         )
         sys.stdout.writelines(f"    input {number}: {said[:300]}\n" for number, said in tally.failures)
