@@ -7,6 +7,7 @@ import resource
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, field
@@ -40,25 +41,28 @@ class Tally:
 
 def run(target: str, count: int, folder: Path, *, first: int = 0) -> Tally:
     """Feed ``count`` inputs, from number ``first`` on; stop after ten failures, or at Ctrl-C, with what was found up to there."""
-    tally, feed = Tally(), TARGETS[target]
-    for number in range(first, first + count):
-        began = time.perf_counter()
-        try:
-            accepted = feed(Draw(SEED, target, number), folder)
-            tally.accepted += accepted
-            tally.refused += not accepted
-        except LoraspecError as error:
-            tally.refused += 1
-            code = getattr(error, "problems", [error])[0].code
-            tally.codes[code] = tally.codes.get(code, 0) + 1
-        except KeyboardInterrupt:
-            break
-        except Exception as error:
-            tally.failures.append((number, f"{type(error).__name__}: {error}"))
+    tally = Tally()
+    with suppress(KeyboardInterrupt):
+        for number in range(first, first + count):
+            _feed(tally, target, number, folder)
             if len(tally.failures) == 10:
                 break
-        tally.slowest = max(tally.slowest, (time.perf_counter() - began, number))
     return tally
+
+
+def _feed(tally: Tally, target: str, number: int, folder: Path) -> None:
+    began = time.perf_counter()
+    try:
+        accepted = TARGETS[target](Draw(SEED, target, number), folder)
+        tally.accepted += accepted
+        tally.refused += not accepted
+    except LoraspecError as error:
+        tally.refused += 1
+        code = getattr(error, "problems", [error])[0].code
+        tally.codes[code] = tally.codes.get(code, 0) + 1
+    except Exception as error:
+        tally.failures.append((number, f"{type(error).__name__}: {error}"))
+    tally.slowest = max(tally.slowest, (time.perf_counter() - began, number))
 
 
 def main(words: list[str]) -> int:
