@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
+from abc import abstractmethod
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -77,13 +78,13 @@ class PageHandler(BaseHTTPRequestHandler):
     server_version, sys_version = "loraspec", ""
     timeout = PATIENCE
 
+    @abstractmethod
     def got(self, place: str) -> None:
         """Answer a GET of what is no file of the page."""
-        raise NotImplementedError
 
+    @abstractmethod
     def posted(self, place: str, body: dict[str, Any]) -> None:
         """Answer a POST."""
-        raise NotImplementedError
 
     def do_GET(self) -> None:
         """Answer with a file of the page, or leave it to ``got``."""

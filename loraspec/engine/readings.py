@@ -5,6 +5,7 @@ Letters: n pictures, D features, P prompts, S seeds.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -72,17 +73,17 @@ class Reading:
             Unreadable: They cannot be found.
         """
 
+    @abstractmethod
     def read(self, features: Floats, shown: Pictures, seeds: int) -> Floats:
         """Turn features of n pictures (prompt by prompt, in each ``seeds`` of them) into ``[n]``, NaN for what is missing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def right(self) -> tuple[Floats, Floats]:
         """Numbers that are to be high, and that are to be low: the gate ``alive``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def known(self) -> tuple[Floats, Floats] | str:
         """The same for the gate ``known-difference``, or why there is none."""
-        raise NotImplementedError
 
     def span(self) -> float:
         """Distance between what the base has and what the artist's own pictures have, or between right and wrong."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,9 +42,9 @@ class Diagnostic(Metric):
         last = measured.values[-1, at]
         return {"last": float(np.nanmean(last))} if np.isfinite(last).any() else {}
 
+    @abstractmethod
     def measured(self, run: Any, name: str) -> Measured:
         """Return what was measured."""
-        raise NotImplementedError
 
 
 class HeldoutLoss(Diagnostic):

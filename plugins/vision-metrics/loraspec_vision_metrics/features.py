@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -49,8 +50,9 @@ class _Timm(Metric):
     def _see(self, pictures: Sequence[Shown]) -> torch.Tensor:
         return self._features(batch([shown.image for shown in pictures], self._side, self._norm).to(self._device))
 
+    @abstractmethod
     def _features(self, pixels: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
+        """``[n, 3, H, W]`` -> ``[n, D]``."""
 
 
 class TimmVariety(_Timm):
