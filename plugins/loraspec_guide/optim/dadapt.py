@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import dadaptation
 import torch
 from torch import Tensor
+
+from loraspec_guide.optim import compiled
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "s")
 CHUNK = 2**17  # numbers of one buffer: beyond what a core keeps near, many passes over a long buffer cost more than many short ones
@@ -51,8 +54,8 @@ class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
     """The same ``d``, the same state dict, in a handful of operations for each group (Defazio and Mishchenko 2023).
 
     Sums are taken over the whole group instead of tensor by tensor, which moves the last digits of ``d``. Where a tensor has no gradient,
-    where tensors of a group differ in device or dtype, where they are large on a CPU, and with coupled weight decay, the library's own
-    step is taken.
+    where tensors of a group differ in device or dtype, and with coupled weight decay, the library's own step is taken; so it is where
+    tensors are large on a CPU, unless numba is there to compile one walk over all of them (``compiled``).
     """
 
     @torch.no_grad()
@@ -62,10 +65,13 @@ class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
         Raises:
             RuntimeError: Groups have two learning rates above 0: the method knows one.
         """
+        loss = None if closure is None else torch.enable_grad()(closure)()
         groups = self.param_groups
-        if not all(_flat_can(group) for group in groups):
-            return super().step(closure)
-        loss = None if closure is None else closure()
+        flat_ones = all(_flat_can(group) for group in groups)
+        walks = None if flat_ones else self._walks_of(groups)
+        if not flat_ones and walks is None:
+            super().step()
+            return loss
         lead = groups[0]
         (beta1, beta2), k, d = lead["betas"], lead["k"], lead["d"]
         lr = max(group["lr"] for group in groups)
@@ -73,11 +79,15 @@ class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
             raise RuntimeError("D-Adaptation knows one learning rate: scale a group by 'layer_scale', or stop it by 0")
         corrected = ((1 - beta2 ** (k + 1)) ** 0.5) / (1 - beta1 ** (k + 1)) if lead["use_bias_correction"] else 1
         dlr, root = d * lr * corrected, beta2**0.5
-        flats = [(flat, group) for number, group in enumerate(groups) for flat in self._flats_of(number, group)]
-
-        moving = [(flat, group) for flat, group in flats if group["lr"] > 0]
-        sums = [_gathered(flat, group, dlr=dlr, beta1=beta1, beta2=beta2) for flat, group in moving]
-        numerator, sk_l1 = (sum(column) for column in zip(*torch.stack(sums).tolist(), strict=True)) if sums else (0.0, 0.0)
+        flats = [(flat, group) for number, group in enumerate(groups) for flat in self._flats_of(number, group)] if flat_ones else []
+        walk = [partial(one, group, dlr=dlr, beta1=beta1, beta2=beta2) for one, group in zip(walks or (), groups, strict=walks is not None)]
+        early = lead["k"] > 0 and lr > 0  # before the first gradient that is not 0, nothing may move
+        sums: Any = [one(gather=True, move=early) for one in walk]
+        if flat_ones:
+            moving = [(flat, group) for flat, group in flats if group["lr"] > 0]
+            sums = [_gathered(flat, group, dlr=dlr, beta1=beta1, beta2=beta2) for flat, group in moving]
+            sums = torch.stack(sums).tolist() if sums else []
+        numerator, sk_l1 = (sum(column) for column in zip(*sums, strict=True)) if sums else (0.0, 0.0)
         if sk_l1 == 0:
             return loss
         weighted = root * lead["numerator_weighted"] + (1 - root) * numerator
@@ -85,13 +95,13 @@ class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
             d = max(d, min(weighted / ((1 - root) * sk_l1), d * lead["growth_rate"]))
 
         for flat, group in flats:
-            if group["weight_decay"]:
-                torch._foreach_mul_(flat.parameters, 1 - group["weight_decay"] * dlr)
-            torch.sqrt(flat.exp_avg_sq, out=flat.work).add_(group["eps"])
-            torch._foreach_addcdiv_(flat.parameters, flat.views["exp_avg"], flat.work_views, value=-1)
-            for parameter in flat.parameters:
-                self.state[parameter]["step"] += 1
+            _moved(flat, group, dlr=dlr)
+        for one in walk:
+            if not early:
+                one(gather=False, move=True)
         for group in groups:
+            for parameter in group["params"]:
+                self.state[parameter]["step"] += 1
             group["numerator_weighted"], group["d"] = weighted, d
             group["k"] += 1
         return loss
@@ -104,9 +114,14 @@ class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
             kept[number] = _flats(group["params"], self.state)
         return kept[number]
 
+    def _walks_of(self, groups: list[dict[str, Any]]) -> list[compiled.Walk] | None:
+        found = compiled.walks(groups, self.state, self.__dict__.get("_walks") or ()) if all(_plain(group) for group in groups) else None
+        self.__dict__["_walks"] = found
+        return found
+
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the buffers out of a copy: they are made again."""
-        return {name: value for name, value in super().__getstate__().items() if name != "_flats"}
+        """Leave buffers and addresses out of a copy: they are made again."""
+        return {name: value for name, value in super().__getstate__().items() if name not in ("_flats", "_walks")}
 
 
 def _gathered(flat: _Flat, group: dict[str, Any], *, dlr: float, beta1: float, beta2: float) -> Tensor:
@@ -123,11 +138,24 @@ def _gathered(flat: _Flat, group: dict[str, Any], *, dlr: float, beta1: float, b
     return torch.stack([numerator * (scale * dlr), flat.s.abs().sum(dtype=torch.float64) * scale])
 
 
+def _moved(flat: _Flat, group: dict[str, Any], *, dlr: float) -> None:
+    """Move a group's weights by its moments."""
+    if group["weight_decay"]:
+        torch._foreach_mul_(flat.parameters, 1 - group["weight_decay"] * dlr)
+    torch.sqrt(flat.exp_avg_sq, out=flat.work).add_(group["eps"])
+    torch._foreach_addcdiv_(flat.parameters, flat.views["exp_avg"], flat.work_views, value=-1)
+
+
+def _plain(group: dict[str, Any]) -> bool:
+    """Whether nothing asks for the library's own step."""
+    return bool(group["params"]) and not (group["fsdp_in_use"] or group["log_every"] or (group["weight_decay"] and not group["decouple"]))
+
+
 def _flat_can(group: dict[str, Any]) -> bool:
-    """Whether a group's tensors fit one buffer, with a gradient each, and nothing asks for the library's own step."""
-    first = group["params"][0] if group["params"] else None
-    if first is None or group["fsdp_in_use"] or group["log_every"] or (group["weight_decay"] and not group["decouple"]):
+    """Whether a group's tensors fit one buffer, with a gradient each."""
+    if not _plain(group):
         return False
+    first = group["params"][0]
     if first.device.type == "cpu" and sum(p.numel() for p in group["params"]) > LARGE * len(group["params"]):
         return False
     return all(

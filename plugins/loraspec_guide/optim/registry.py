@@ -115,7 +115,7 @@ def _adafactor(options: AdafactorOptions) -> OptimizerFactory:
 
 
 OPTIMIZERS: list[Component] = [
-    Component("dadapt-adamw", DAdaptAdamWOptions, _dadapt_adamw, libraries=("dadaptation", "torch")),
+    Component("dadapt-adamw", DAdaptAdamWOptions, _dadapt_adamw, libraries=("dadaptation", "numba", "torch")),
     Component("adamw", AdamWOptions, _adamw, libraries=("torch",)),
     Component("adamw-8bit", AdamWOptions, _adamw_8bit, libraries=("bitsandbytes", "torch")),
     Component("adafactor", AdafactorOptions, _adafactor, libraries=("transformers", "torch")),

@@ -8,17 +8,21 @@ from typing import Any
 import dadaptation
 import pytest
 import torch
-from loraspec_guide.optim import dadapt
+from loraspec_guide.optim import compiled, dadapt
 from loraspec_guide.optim.dadapt import DAdaptAdam
 
 SHAPES = [(8, 4), (3,), (4, 5, 1, 1), (16, 2), (2, 7)]
 
 
-@pytest.fixture(params=["one buffer", "many"], autouse=True)
-def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything here holds for one buffer a group, and for buffers that hold one tensor or two."""
+@pytest.fixture(params=["one buffer", "many", "compiled"], autouse=True)
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything here holds for one buffer a group, for buffers that hold one tensor or two, and for the compiled walk."""
     if request.param == "many":
         monkeypatch.setattr(dadapt, "CHUNK", 36)
+    if request.param == "compiled":
+        pytest.importorskip("numba", reason="the extra fast-cpu is not installed")
+        monkeypatch.setattr(dadapt, "LARGE", 4)
+    return str(request.param)
 
 
 def drawn(seed: int) -> list[torch.Tensor]:
@@ -54,11 +58,13 @@ def descend(pairs: list[tuple[list[Any], Any]], steps: range) -> float:
     {}, {"weight_decay": 0.1}, {"weight_decay": 0.1, "decouple": False}, {"use_bias_correction": True}, {"growth_rate": 1.02},
     {"layer_scale": 0.5}, {"second_lr": 0.0}, {"betas": (0.8, 0.95), "eps": 1e-6, "d0": 1e-4},
 ])  # fmt: skip
-def test_d_and_weights_are_the_library_s(given: dict[str, Any]) -> None:
+def test_d_and_weights_are_the_library_s(given: dict[str, Any], form: str) -> None:
     """Over 150 steps ``d`` within 1e-6, the weights within what the order of a sum explains; it did grow."""
     ours, theirs = made(DAdaptAdam, **given), made(dadaptation.DAdaptAdam, **given)
     assert descend([ours, theirs], range(150)) < 1e-6
     assert ours[1].param_groups[0]["d"] > 2e-6
+    if given.get("decouple", True):
+        assert bool(ours[1].__dict__.get("_walks")) is (form == "compiled")  # it was not the library that stepped
     for mine, other in zip(ours[0], theirs[0], strict=True):
         assert torch.allclose(mine, other, rtol=1e-4, atol=1e-5)
     assert ours[1].param_groups[1]["k"] == theirs[1].param_groups[1]["k"] == 150
@@ -110,15 +116,15 @@ def test_two_learning_rates_are_refused() -> None:
         descend([ours], range(1))
 
 
-def test_the_device_is_read_once_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library reads two numbers for each tensor; here one read serves all."""
+def test_the_device_is_read_once_a_step(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """The library reads two numbers for each tensor; here one read serves all, and none where torch takes no sum at all."""
     reads: list[str] = []
     for name in ("item", "tolist", "__float__", "__bool__"):
         whole = getattr(torch.Tensor, name)
         monkeypatch.setattr(torch.Tensor, name, lambda self, *given, _whole=whole, _name=name: reads.append(_name) or _whole(self, *given))
     ours, theirs = made(DAdaptAdam), made(dadaptation.DAdaptAdam)
     descend([ours], range(5))
-    assert reads == ["tolist"] * 5
+    assert reads == ([] if form == "compiled" else ["tolist"] * 5)
     reads.clear()
     descend([theirs], range(5))
     assert len(reads) == 5 * 2 * len(SHAPES)
@@ -136,12 +142,14 @@ def test_a_copy_has_buffers_of_its_own() -> None:
     assert optimizer.param_groups[0]["k"] == 9
 
 
-def test_large_tensors_of_a_cpu_are_the_library_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_tensors_of_a_cpu_are_the_library_s_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     """There the calls cost nothing beside the memory."""
     monkeypatch.setattr(dadapt, "LARGE", 4)
+    monkeypatch.setattr(compiled, "kernel", lambda: None)
     pair = made(DAdaptAdam)
     descend([pair], range(3))
     assert "_flats" not in pair[1].__dict__
+    assert not pair[1].__dict__["_walks"]
     monkeypatch.setattr(dadapt, "LARGE", 400)
     descend([pair], range(3, 5))
     assert set(pair[1].__dict__["_flats"]) == {0, 1}
