@@ -1,7 +1,8 @@
 """The sweet-spot experiment: ``python -m loraspec_picturebook.experiment``, or ``make truth``; hours, and may be stopped anywhere.
 
-Three stages: ``train`` runs every case, ``judge`` measures and ranks it with the metrics of a default run, ``table`` compares with the
-truth and writes the tables. Start the first two as often as there are cores: each case is done by one process.
+Four stages: ``train`` runs every case, ``judge`` measures and ranks it with the metrics of a default run, ``more`` draws the pictures that
+only the truth sees, ``table`` compares with the truth and writes the tables. Start the first three as often as there are cores: each case
+is done by one process.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from pathlib import Path
 from loraspec_picturebook.experiment.cases import Case, cases
 from loraspec_picturebook.experiment.page import json_of, markdown_of
 from loraspec_picturebook.experiment.table import Row, row_of
-from loraspec_picturebook.experiment.train import folder_of, judged, trained
+from loraspec_picturebook.experiment.train import folder_of, judged, trained, widened
 from loraspec_picturebook.experiment.truth import truth_of
 
-STAGES = ("train", "judge", "table")
+STAGES = ("train", "judge", "more", "table")
 
 
 def main() -> None:
@@ -29,7 +30,7 @@ def main() -> None:
     given = parser.parse_args()
     chosen = list(cases())[: given.cases or None]
     stages = given.stage or STAGES
-    for stage, work in (("train", trained), ("judge", judged)):
+    for stage, work in (("train", trained), ("judge", judged), ("more", widened)):
         for number, case in enumerate(chosen, 1):
             if stage in stages:
                 done = work(case, given.target, given.root)

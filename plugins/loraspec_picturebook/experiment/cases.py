@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EPOCHS: Final = 20
 WEIGHTS: Final = (0.8, 0.9, 1.0, 1.15)
 SEEDS: Final = (31, 32)
+TRUTH_SEEDS: Final = (41, 42, 43, 44)  # that no metric sees
 PROMPTS: Final = 8
 FULL: Final = 34
 METRICS: Final = (
@@ -188,6 +189,8 @@ def spec_of(case: Case, root: Path, *, judged: bool) -> str:
         "grid": f"heldout = {case.heldout}\nweights = {list(WEIGHTS)}\nseeds = {list(SEEDS)}\njudged_seeds = {list(SEEDS)}\n"
         'sampler = "ddim"\nsteps = 8\nguidance = 2.5\n'
         f"prompts = {json.dumps(prompts_of(case, root), ensure_ascii=False)}",
-        "[evaluators]": "\n[[evaluators]]\n".join(f'use = "{name}"' for name in ("grid", *(METRICS if judged else ()))),
+        "[evaluators]": "\n[[evaluators]]\n".join(
+            ['use = "grid"\nbatch_size = 16', *(f'use = "{name}"' for name in (METRICS if judged else ()))]
+        ),
     }  # fmt: skip
     return f"loraspec = 1\n{plugin}\n" + "\n".join(f"[{table}]\n{text}\n" for table, text in lines.items())

@@ -9,8 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-from loraspec_picturebook.experiment.cases import STYLE_FILE, Case, spec_of
+from loraspec_picturebook.experiment.cases import STYLE_FILE, TRUTH_SEEDS, Case, spec_of
+
+MORE: Final = "grid/truth"
+"""Below a run's folder: the sheets and the index of what is drawn for the truth alone."""
 
 
 def folder_of(case: Case, target: Path) -> Path:
@@ -32,6 +36,18 @@ def judged(case: Case, target: Path, root: Path) -> bool:
     return _run(case, target, root, judged=True)
 
 
+def widened(case: Case, target: Path, root: Path) -> bool:
+    """Draw a trained case with more seeds at full weight, for the truth alone. Returns as ``trained``."""
+    with _mine(case, target) as mine:
+        if not mine:
+            return False
+        folder = folder_of(case, target)
+        if (folder / MORE / "index.json").exists():
+            return True
+        words = ["grid", str(folder), "--weights", "1.0", "--seeds", ",".join(map(str, TRUTH_SEEDS)), "--output", str(folder / MORE)]
+        return _loraspec(case, target, words)
+
+
 def _run(case: Case, target: Path, root: Path, *, judged: bool) -> bool:
     with _mine(case, target) as mine:
         if not mine:
@@ -40,9 +56,12 @@ def _run(case: Case, target: Path, root: Path, *, judged: bool) -> bool:
         shutil.copyfile(root / STYLE_FILE, specs / Path(STYLE_FILE).name)
         spec = specs / f"{case.name}.toml"
         spec.write_text(spec_of(case, root, judged=judged), encoding="utf-8")
-        with (specs / f"{case.name}.log").open("ab") as log:
-            command = [sys.executable, "-m", "loraspec", "run", str(spec), "--output", str(folder)]
-            return subprocess.run(command, stdout=log, stderr=log, check=False).returncode == 0
+        return _loraspec(case, target, ["run", str(spec), "--output", str(folder)])
+
+
+def _loraspec(case: Case, target: Path, words: list[str]) -> bool:
+    with (target / "specs" / f"{case.name}.log").open("ab") as log:
+        return subprocess.run([sys.executable, "-m", "loraspec", *words], stdout=log, stderr=log, check=False).returncode == 0
 
 
 @contextmanager

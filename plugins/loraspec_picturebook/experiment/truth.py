@@ -4,7 +4,8 @@ S*, the style: 1 less the energy distance of the cell's pictures to 512 true pic
 over that of the base's pictures (``loraspec_picturebook.truth``: random filters, which no metric uses). F*, the subject: the share of
 pictures in which a classifier, trained on true pictures, sees the right subject. c*, copying: the share of pictures that lie nearer to a
 training picture, in reduced pixels without their mean and contrast, than all but a twentieth of the true pictures of their prompt do; what
-chance alone gives is taken off. U* = S* x F* x (1 - c*).
+chance alone gives is taken off. U* = S* x F* x (1 - c*). At full weight there are three times as many pictures as any metric saw, and
+resampling them says which epochs the truth itself can tell apart.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from attrs import frozen
 
+from loraspec.sweetspot.axes import Draws
+from loraspec.sweetspot.rule import full_weight
 from loraspec_picturebook.experiment.cases import Case, plugin_styles, scenes_of, style_of, training_scenes
-from loraspec_picturebook.experiment.train import folder_of
+from loraspec_picturebook.experiment.train import MORE, folder_of
 from loraspec_picturebook.probe import load, read
 from loraspec_picturebook.sets import set_picture
 from loraspec_picturebook.styles import STYLES, Style
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 LAYOUTS: Final = 64
 TAIL: Final = 5.0  # % of true pictures that lie as near to a training picture by chance
 REDUCED: Final = 16  # px
+DRAWS: Final = 200
 
 
 @frozen(eq=False)
@@ -39,14 +43,21 @@ class Truth:
     """The truth of a case: ``[E, W]`` each; epochs and weights ascending.
 
     Attributes:
-        style, subject, copies, utility: S*, F*, c* and U*.
+        style, subject, copies: S*, F* and c*.
         base: S* (0 by definition), F* and c* of the base without LoRA.
+        drawn: ``[B, E]``: U* of the epochs at full weight for every resampling of prompts and of seeds within them, the same for all
+            epochs; row 0 is no resampling.
+        halves: ``[2, E]``: U* by every other seed: what the truth thinks of itself.
+        pictures: How many there are of each epoch at full weight.
     """
 
     style: Floats
     subject: Floats
     copies: Floats
     base: tuple[float, float, float]
+    drawn: Floats
+    halves: Floats
+    pictures: int
 
     @property
     def utility(self) -> Floats:
@@ -56,7 +67,7 @@ class Truth:
 
 
 def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
-    """Return the truth of a drawn case.
+    """Return the truth of a drawn case, at full weight by all pictures that were drawn there, of more seeds than any metric saw.
 
     Args:
         case: Which.
@@ -73,37 +84,51 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
     measure = Distance.of(true)
     probe = load("styled", cache, styles=[*STYLES.values(), *plugin_styles(root)])
     epochs, weights, pictures = drawn(folder)
-    subjects = [scene.subject for scene in scenes for _ in range(len(pictures[0, 0.0]) // len(scenes))]
 
-    def right(cell: list[Picture]) -> float:
-        return float(np.mean([seen["subject"] == subject for seen, subject in zip(read(probe, cell), subjects, strict=True)]))
+    def known(cell: list[Picture]) -> Cell:
+        subjects = [scene.subject for scene in scenes for _ in range(len(cell) // len(scenes))]
+        right = [seen["subject"] == subject for seen, subject in zip(read(probe, cell), subjects, strict=True)]
+        ours = features(cell).astype(np.float64)
+        return Cell(_apart(ours, measure.rows).mean(1), _apart(ours, ours), np.array(right, float), near.copies(cell).astype(float))
 
-    base = pictures[0, 0.0]
-    start = measure.to(base)
-    rows = [[pictures[epoch, weight] for weight in weights] for epoch in epochs]
+    full = weights[full_weight(weights)]
+    cells = {place: known(cell) for place, cell in pictures.items()}
+    rows = [[cells[epoch, weight] for weight in weights] for epoch in epochs]
+    base, count = cells[0, 0.0], len(pictures[epochs[0], full])
+    draws = Draws.make(len(scenes), count // len(scenes), count=DRAWS, seed=case.seed).pictures
+    turn = np.tile(np.arange(count // len(scenes)) % 2, len(scenes))
+    start = base.distance(measure)
+    style_of_cells = [[_style(cell.distance(measure), start) for cell in row] for row in rows]
     return Truth(
-        style=np.array([[np.clip(1 - measure.to(cell) / start, 0, 1) for cell in row] for row in rows]),
-        subject=np.array([[right(cell) for cell in row] for row in rows]),
-        copies=np.array([[near.share(cell) for cell in row] for row in rows]),
-        base=(0.0, right(base), near.share(base)),
+        style=np.array(style_of_cells),
+        subject=np.array([[cell.right.mean() for cell in row] for row in rows]),
+        copies=np.array([[_beyond_chance(cell.copied.mean()) for cell in row] for row in rows]),
+        base=(0.0, float(base.right.mean()), float(_beyond_chance(base.copied.mean()))),
+        drawn=np.array([[_utility(cells[epoch, full], base, measure, draw) for epoch in epochs] for draw in draws]),
+        halves=np.array([[_utility(cells[epoch, full], base, measure, 1.0 * (turn == half)) for epoch in epochs] for half in (0, 1)]),
+        pictures=count,
     )
 
 
 def drawn(folder: Path) -> tuple[list[int], list[float], dict[tuple[int, float], list[Picture]]]:
     """Return epochs, weights and the pictures of every cell, prompt by prompt, in each seed by seed; (0, 0.0) is the base.
 
-    The grid's prompts and seeds are the judged ones.
+    The grid's prompts and seeds are the judged ones; those of ``MORE`` come after them where they were drawn.
 
     Raises:
-        OSError: They are not there.
+        OSError: The grid is not there.
     """
     from loraspec.engine.cells import read_png
 
     index = json.loads((folder / "grid/index.json").read_text(encoding="utf-8"))
+    rows = [(row["epoch"], row["weight"], row["prompt"], row["seed"], row["file"]) for row in index["cells"]]
+    if (more := folder / MORE / "index.json").exists():
+        other, first = json.loads(more.read_text(encoding="utf-8")), len(index["seeds"])
+        assert other["prompts"] == index["prompts"]
+        rows += [(row["epoch"], row["weight"], row["prompt"], first + row["seed"], row["file"]) for row in other["cells"]]
     found: dict[tuple[int, float], list[Picture]] = {}
-    rows = sorted(index["cells"], key=lambda row: (row["epoch"], row["weight"], row["prompt"], row["seed"]))
-    for row in rows:
-        found.setdefault((row["epoch"], row["weight"]), []).append(np.asarray(read_png(folder / "grid/cells" / row["file"])))
+    for epoch, weight, *_, file in sorted(rows):
+        found.setdefault((epoch, weight), []).append(np.asarray(read_png(folder / "grid/cells" / file)))
     return index["epochs"], index["weights"], found
 
 
@@ -125,7 +150,7 @@ def _trained(case: Case, folder: Path, style: Style) -> list[Picture]:
 
 @frozen(eq=False)
 class Distance:
-    """Energy distance to one set of true pictures, whose own part is computed once."""
+    """One set of true pictures, ``[n, D]``, and the part of the energy distance that is its own."""
 
     rows: Floats
     within: float
@@ -134,12 +159,27 @@ class Distance:
     def of(cls, true: list[Picture]) -> Distance:
         """Take the set."""
         rows = features(true).astype(np.float64)
-        return cls(rows, _within(rows))
+        return cls(rows, float(_apart(rows, rows).sum() / (len(rows) * (len(rows) - 1))))
 
-    def to(self, pictures: list[Picture]) -> float:
-        """0 on average for pictures of the same source."""
-        ours = features(pictures).astype(np.float64)
-        return float(2 * _apart(ours, self.rows).mean() - _within(ours) - self.within)
+
+@frozen(eq=False)
+class Cell:
+    """A cell's n pictures: how far each is from the true ones on average, and from each other; which are right, and which copied."""
+
+    away: Floats
+    apart: Floats
+    right: Floats
+    copied: Floats
+
+    def distance(self, true: Distance, weights: Floats | None = None) -> float:
+        """Energy distance, 0 on average for pictures of the same source; with ``weights`` ``[n]`` each picture counts so often.
+
+        A picture that counts twice is no pair with itself.
+        """
+        each = np.ones(len(self.away)) if weights is None else weights
+        pairs = np.outer(each, each)
+        np.fill_diagonal(pairs, 0)
+        return float(2 * (each @ self.away) / each.sum() - (pairs * self.apart).sum() / pairs.sum() - true.within)
 
 
 @frozen(eq=False)
@@ -156,12 +196,28 @@ class Near:
         apart = _apart(np.stack([shape_of(picture) for picture in true]), rows).min(1).reshape(-1, prompts)
         return cls(rows, np.percentile(apart, TAIL, axis=0))
 
-    def share(self, pictures: list[Picture]) -> float:
-        """Share of copies, less what chance gives, 0..1; pictures stand prompt by prompt."""
+    def copies(self, pictures: list[Picture]) -> NDArray[np.bool_]:
+        """Which are copies, ``[n]``, or so near by chance; pictures stand prompt by prompt."""
         apart = _apart(np.stack([shape_of(picture) for picture in pictures]), self.trained).min(1)
-        limits = np.repeat(self.limits, len(pictures) // len(self.limits))
-        chance = TAIL / 100
-        return float(((apart < limits).mean() - chance).clip(0) / (1 - chance))
+        found: NDArray[np.bool_] = apart < np.repeat(self.limits, len(pictures) // len(self.limits))
+        return found
+
+
+def _beyond_chance(share: float) -> float:
+    """Share of copies, less what chance gives, 0..1."""
+    chance = TAIL / 100
+    return max(share - chance, 0.0) / (1 - chance)
+
+
+def _style(distance: float, start: float) -> float:
+    return min(max(1 - distance / start, 0.0), 1.0)
+
+
+def _utility(cell: Cell, base: Cell, true: Distance, weights: Floats) -> float:
+    """U* of a cell whose pictures, and the base's of the same prompts and seeds, count as often as ``weights`` says."""
+    share = weights / weights.sum()
+    style = _style(cell.distance(true, weights), base.distance(true, weights))
+    return style * float(share @ cell.right) * (1 - _beyond_chance(float(share @ cell.copied)))
 
 
 def shape_of(picture: Picture) -> Floats:
@@ -179,7 +235,3 @@ def _apart(left: Floats, right: Floats) -> Floats:
     squared = (left**2).sum(1)[:, None] + (right**2).sum(1)[None] - 2 * left @ right.T
     found: Floats = np.sqrt(squared.clip(0))
     return found
-
-
-def _within(rows: Floats) -> float:
-    return float(_apart(rows, rows).sum() / (len(rows) * (len(rows) - 1)))
