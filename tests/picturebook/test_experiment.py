@@ -4,12 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 from loraspec_picturebook.experiment import page, table
 from loraspec_picturebook.experiment.cases import Case, cases, plugin_styles, prompts_of, scenes_of, spec_of, style_of, training_scenes
-from loraspec_picturebook.experiment.truth import Distance, Near, shape_of
+from loraspec_picturebook.experiment.truth import Cell, Distance, Near, _utility, drawn, shape_of
 from loraspec_picturebook.sets import set_picture
 from loraspec_picturebook.styles import STYLES
-from loraspec_picturebook.truth import held_out, same_words, true_picture, true_set
+from loraspec_picturebook.truth import features, held_out, same_words, true_picture, true_set
+from loraspec_picturebook.world import draw
+
+from loraspec.sweetspot.axes import Draws
 
 ROOT = Path(__file__).parents[2]
 FIRST = list(cases())[:16]
@@ -57,13 +61,13 @@ def test_copies_are_told_from_true_pictures():
     near = Near.of(trained, true, len(scenes))
     faded = [(picture.astype(float) * 0.7 + 30).round().astype(np.uint8) for picture in trained]
     others = [true_picture(same_words(scene, layout), style) for scene in scenes for layout in (500, 501, 502, 503)]
-    assert near.share(faded) == 1
-    assert near.share(others) < 0.2
+    assert near.copies(faded).all()
+    assert near.copies(others).mean() < 0.25
     assert np.linalg.norm(shape_of(faded[0]) - shape_of(trained[0])) < 0.1
 
 
 def test_distance_is_that_of_sets():
-    """About 0 for true pictures of other layouts, far for another style; the part that is computed once changes nothing."""
+    """About 0 for true pictures of other layouts, far for another style; a picture that counts twice is no pair with itself."""
     from loraspec_picturebook.truth import distance
 
     scenes = held_out(8, seed=5)
@@ -71,8 +75,65 @@ def test_distance_is_that_of_sets():
     true = [picture for layout in range(4) for picture in true_set(scenes, style, layout=layout)]
     other = true_set(scenes, "engraving", layout=9)
     measure = Distance.of(true)
-    assert measure.to(other) == pytest.approx(distance(other, true), abs=1e-4)
-    assert abs(measure.to(true_set(scenes, style, layout=9))) < 0.2 * measure.to(other)
+    far = cell_of(other, measure).distance(measure)
+    assert far == pytest.approx(distance(other, true), abs=1e-4)
+    assert abs(cell_of(true_set(scenes, style, layout=9), measure).distance(measure)) < 0.2 * far
+    weights = np.array([2.0, 1, 1, 1, 1, 1, 1, 0])
+    twice = cell_of([other[0], *other[:7]], measure)
+    pairs = twice.apart[np.triu_indices(8, 1)]
+    assert twice.apart[0, 1] == pytest.approx(0, abs=1e-6)
+    without = 2 * twice.away.mean() - pairs.sum() / 27 - measure.within  # of 28 pairs one is a picture with its double
+    assert cell_of(other, measure).distance(measure, weights) == pytest.approx(without)
+
+
+def test_resampling_says_what_the_truth_can_tell(monkeypatch):
+    """Alike epochs differ by chance, a bad one surely; halves of alike pictures agree on what is worse."""
+    scenes = held_out(4, seed=6)
+    style = style_of("riso", ROOT)
+    measure = Distance.of([picture for layout in range(4) for picture in true_set(scenes, style, layout=layout)])
+    draws = Draws.make(4, 6, count=60, seed=1).pictures
+    plain = [draw(evolve(same_words(scene, 20 + seed), texture=seed)) for scene in scenes for seed in range(6)]
+    good = [true_picture(same_words(scene, 20 + seed), style) for scene in scenes for seed in range(6)]
+    base, bad = cell_of(plain, measure), cell_of(true_set(scenes * 6, "engraving", layout=3), measure)
+    rows = np.array([[_utility(cell, base, measure, draw) for cell in (cell_of(good, measure), bad)] for draw in draws])
+    assert rows[0, 0] > 0.8
+    assert (rows[:, 0] > rows[:, 1]).all()
+    assert 0 < rows[1:, 0].std() < 0.2
+
+
+def cell_of(pictures, true):
+    """A cell whose subjects are right and that copies nothing."""
+    ours = features(pictures).astype(np.float64)
+    apart = np.sqrt(((ours[:, None] - ours[None]) ** 2).sum(-1))
+    away = np.sqrt(((ours[:, None] - true.rows[None]) ** 2).sum(-1)).mean(1)
+    return Cell(away, apart, np.ones(len(ours)), np.zeros(len(ours)))
+
+
+def test_more_seeds_count_at_full_weight_only(tmp_path):
+    """The grid's pictures first, then those that only the truth sees, prompt by prompt."""
+    import json
+
+    from loraspec_picturebook.experiment.train import MORE
+    from PIL import Image
+
+    def cell(folder, epoch, weight, prompt, seed, value):
+        name = f"{value:03d}.png"
+        (tmp_path / "grid/cells").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (value, 0, 0)).save(tmp_path / "grid/cells" / name)
+        return {"epoch": epoch, "weight": weight, "prompt": prompt, "seed": seed, "file": name}
+
+    grid = [cell("grid", epoch, weight, prompt, 0, 10 * epoch + 2 * prompt + (weight == 0.8))
+            for epoch in (0, 1) for weight in ((0.0,) if epoch == 0 else (0.8, 1.0)) for prompt in (0, 1)]  # fmt: skip
+    more = [cell(MORE, epoch, 1.0 if epoch else 0.0, prompt, 0, 100 + 10 * epoch + prompt) for epoch in (0, 1) for prompt in (0, 1)]
+    for folder, cells in (("grid", grid), (MORE, more)):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        index = {"epochs": [1], "weights": [0.8, 1.0], "prompts": ["a", "b"], "seeds": [1], "cells": cells}
+        (tmp_path / folder / "index.json").write_text(json.dumps(index))
+    epochs, weights, pictures = drawn(tmp_path)
+    assert (epochs, weights) == ([1], [0.8, 1.0])
+    assert {place: [int(picture[0, 0, 0]) for picture in cell] for place, cell in pictures.items()} == {
+        (0, 0.0): [0, 100, 2, 101], (1, 0.8): [11, 13], (1, 1.0): [10, 110, 12, 111]
+    }  # fmt: skip
 
 
 def test_spearman_has_mean_ranks_and_says_when_there_is_none():
@@ -89,6 +150,14 @@ def test_regret_is_nothing_for_the_best_and_one_for_the_median():
     truth = np.array([0.1, 0.5, 0.9, 0.5, 0.2])
     assert [table.regret(truth, epoch) for epoch in (2, 1)] == [0, pytest.approx(1)]
     assert table.regret(np.full(5, 0.4), 0) is None
+
+
+def test_half_the_truth_chooses_for_the_other():
+    """What the halves agree on costs nothing, what only one of them says costs; alike epochs have no answer."""
+    one = np.array([0.1, 0.5, 0.9, 0.5, 0.2])
+    assert table._half(np.array([one, one])) == 0
+    assert table._half(np.array([one, one[[0, 2, 1, 3, 4]]])) == pytest.approx(1)
+    assert table._half(np.full((2, 5), 0.4)) is None
 
 
 def test_a_page_keeps_its_words():

@@ -1,7 +1,8 @@
 """The experiment's tables: how well metrics, U and the pick agree with the truth, a row for each run.
 
 Regret is normalised: what the chosen epoch lacks of the best one's truth, over what the median epoch lacks of it; 0 is the best
-epoch, 1 an ordinary one. Truth of an epoch is U* at weight 1.0.
+epoch, 1 an ordinary one. Truth of an epoch is U* at weight 1.0. The truth is of pictures too: what its own halves say of each other
+tells how far an agreement can go.
 """
 
 from __future__ import annotations
@@ -68,12 +69,18 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking) -> Row:
         "truth at chosen": float(real[chosen]),
         "truth at last": float(real[-1]),
         "unet-progress": spearman(_mean(scores, "unet-progress")[:, at], truth.style[:, at] * truth.subject[:, at]),
+        "unet-progress and style": spearman(_mean(scores, "unet-progress")[:, at], truth.style[:, at]),
         "grid": spearman(utility.ravel(), whole.ravel()),
         "originality": spearman(axes.score["originality"][0, :, at], 1 - truth.copies[:, at]) if "originality" in axes.score else None,
         "regret": regret(real, chosen),
         "regret of last": regret(real, len(real) - 1),
         "regret of held-out loss": regret(real, int(np.nanargmin(loss))) if np.isfinite(loss).any() else None,
         "regret of random": _random(real),
+        "regret of half the truth": _half(truth.halves),
+        "agreement of halves": spearman(*truth.halves),
+        "surely worse": float(np.percentile(truth.drawn[1:, int(real.argmax())] - truth.drawn[1:, chosen], 5) > 0),
+        "standard error": float(truth.drawn[1:, chosen].std()),
+        "pictures": float(truth.pictures),
         "in tie set": float(scores.epochs[int(real.argmax())] in ranking.tie_set),
         "tie set": float(len(ranking.tie_set)),
     }
@@ -108,15 +115,21 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
         return np.array([row.numbers[name] for row in of if row.numbers[name] is not None], dtype=np.float64)
 
     memorising = [row for row in rows if row.numbers["memorises"]]
+    keeping = [row for row in rows if not row.numbers["memorises"]]
     over, sound = [row for row in rows if row.numbers["overfits"]], [row for row in rows if not row.numbers["overfits"]]
     gap = [_gap(row) for row in sound if _gap(row) is not None]
     found = {
         "runs": float(len(rows)), "memorising runs": float(len(memorising)), "over-fitting runs": float(len(over)),
         "unet-progress mean": _of(np.mean, column("unet-progress")), "unet-progress worst": _of(np.min, column("unet-progress")),
+        "unet-progress with S* alone, mean": _of(np.mean, column("unet-progress and style")),
+        "unet-progress with S* alone where nothing is memorised, mean": _of(np.mean, column("unet-progress and style", of=keeping)),
         "grid median": _of(np.median, column("grid")),
         "originality where it memorises, median": _of(np.median, column("originality", of=memorising)),
         "originality where it memorises, worst": _of(np.min, column("originality", of=memorising)),
         "regret": _of(np.mean, column("regret")), "regret median": _of(np.median, column("regret")),
+        "regret of half the truth's pictures, on the other half": _of(np.mean, column("regret of half the truth")),
+        "chosen epoch surely worse than the best": _of(np.mean, column("surely worse")),
+        "agreement of the truth's halves": _of(np.mean, column("agreement of halves")),
         "regret where it over-fits": _of(np.mean, column("regret", of=over)),
         "last where it over-fits": _of(np.mean, column("regret of last", of=over)),
         "held-out loss where it over-fits": _of(np.mean, column("regret of held-out loss", of=over)),
@@ -143,6 +156,13 @@ def regret(truth: Floats, chosen: int) -> float | None:
     """Normalised regret; None where the epochs are alike."""
     spread = float(truth.max() - np.median(truth))
     return float(truth.max() - truth[chosen]) / spread if spread > FLAT else None
+
+
+def _half(halves: Floats) -> float | None:
+    """What an epoch costs that half of the truth's pictures take for the best, by the other half: no metric can be asked for less."""
+    crossed = [regret(judge, int(chooser.argmax())) for chooser, judge in (halves, halves[::-1])]
+    known = [value for value in crossed if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _random(truth: Floats) -> float | None:
