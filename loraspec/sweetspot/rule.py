@@ -174,7 +174,11 @@ def _fresh_keys(scores: Scores, fresh: Scores | None, seed: int) -> dict[int, fl
 
 
 def _choose(scores: Scores, tied: NDArray[np.bool_], smooth: Floats, fresh: dict[int, float], peaks: list[float], axes: Axes) -> int:
-    """Choose within the tie set: the highest key; of keys within ``NEAR`` the peak nearest to 1, fewer copies, less drift, the earlier."""
+    """Choose within the tie set: the highest key; of keys within ``NEAR`` the peak nearest to 1, fewer copies, then the higher key.
+
+    Neither "less drift" nor "the earlier" decides before the key does: drift grows with every epoch, so both mean the first of a plateau,
+    and that is the one nearest to being under-cooked (docs/experiments/sweet-spot.md).
+    """
     candidates = [int(e) for e in np.flatnonzero(tied)]
     if not fresh:
         return max(candidates, key=lambda e: (smooth[e], -e))
@@ -183,11 +187,10 @@ def _choose(scores: Scores, tied: NDArray[np.bool_], smooth: Floats, fresh: dict
     top = max(value.values())
     near = [e for e in candidates if value[e] >= top - NEAR]
     at = full_weight(scores.weights)
-    drift = drift_of(scores)
 
     def order(e: int) -> tuple[float, float, float, int]:
         copies = axes.copies[0, e, at]
-        return (round(abs(peaks[e] - 1), 2), float(np.nan_to_num(copies)), float(np.nan_to_num(drift[e])), e)
+        return (round(abs(peaks[e] - 1), 2), float(np.nan_to_num(copies)), -value[e], e)
 
     return min(near, key=order)
 

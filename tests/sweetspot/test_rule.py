@@ -179,6 +179,19 @@ def test_fresh_seeds_decide_within_the_tie_set():
     assert rank(screening, fresh=evolve(fresh, seeds=(8, 9))).epoch == 2
 
 
+def test_on_a_plateau_the_higher_key_decides_and_not_the_earlier_epoch():
+    """Peaks at 1.0, no copies, keys within 0.02: a bit more drift, as every later epoch has, is no reason for the first of them."""
+    screening = scores(np.array([[0.6, 0.7, level, 0.7] for level in (0.93, 0.93, 0.94)]), spread=0.02)
+    drift = np.broadcast_to(np.array([0.1, 0.2, 0.3])[:, None, None, None], screening.measured[0].values.shape)
+    moved = evolve(screening, measured=(*screening.measured, Measured("prior-drift", "diagnostic", drift, np.zeros((P, S)), np.ones(3))))
+    ranking = rank(moved, fresh=evolve(moved, seeds=(8, 9)))
+    keys = {one.epoch: one.key.value for one in ranking.epochs}
+    assert ranking.tie_set == (1, 3)
+    assert 0 < keys[3] - keys[1] < 0.02
+    assert round(ranking.of_epoch(1).peak, 2) == round(ranking.of_epoch(3).peak, 2)
+    assert ranking.epoch == 3
+
+
 def test_resampling_is_that_of_the_seed():
     """The same scores and seed give the same file, to the byte; it comes back from JSON whole."""
     whole = scores(grown([1.5, 1.0, 0.8]))
