@@ -179,6 +179,7 @@ class Adapter(Protocol):
 
 
 OptimizerFactory = Callable[[list[dict[str, Any]]], "torch.optim.Optimizer"]
+"""Parameter groups to an optimizer; if that has a text ``remark``, a run says it once, after the first steps."""
 
 
 class LRSchedulerFactory(Protocol):

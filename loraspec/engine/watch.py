@@ -91,6 +91,7 @@ class Watch:
         for row in rows:
             self._check_finite(row)
             self._check_estimate(row)
+            self._tell_remark()
             self._rows.append(row)
             self._seen.pop(row.step, None)
 
@@ -147,6 +148,13 @@ class Watch:
             self._warn("W-D-JUMP", words, JUMPED_TRY)
         if row.d * row.lr > CEILING:
             self._warn("W-D-CEILING", HIGH.format(value=row.d * row.lr, step=row.step, ceiling=CEILING), HIGH_TRY)
+
+    def _tell_remark(self) -> None:
+        """Say once what the optimizer has to say of itself, such as a slower way that it had to take (``remark``, a text)."""
+        remark = getattr(self.run.optimizer, "remark", "")
+        if remark and "remark" not in self._told:
+            self._told.add("remark")
+            self.run.say(remark, severity="info")
 
     def _warn(self, code: str, text: str, remedy: str) -> None:
         """Say it once in a run."""

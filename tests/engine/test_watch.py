@@ -229,3 +229,17 @@ def test_evaluator_that_fails_costs_no_epoch_and_no_other_evaluator(run_spec, lo
     assert [path.read_bytes() for path in outcome.epoch_files] == before
     judged = [event for event in outcome.events if event["kind"] == "evaluation" and "broken" in event["evaluator"]]
     assert [event["metrics"] for event in judged] == [{"fine": 1.0}]
+
+
+def test_an_optimizer_s_remark_is_told_once():
+    """However many steps; an optimizer without one says nothing."""
+    for remark, told in (("slow here", ["slow here"]), ("", [])):
+        said = []
+        run = SimpleNamespace(
+            say=lambda text, severity, said=said: said.append(text), scaler=SimpleNamespace(is_enabled=lambda: False),
+            optimizer=SimpleNamespace(remark=remark) if remark else object(),
+        )  # fmt: skip
+        watch = Watch(run)
+        watch.rows([Row(step, 0.5, 1.0, None, 1.0) for step in range(1, 4)])
+        watch.rows([Row(4, 0.5, 1.0, None, 1.0)])
+        assert said == told

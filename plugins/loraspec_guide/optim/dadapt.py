@@ -15,6 +15,10 @@ from loraspec_guide.optim import compiled
 MOMENTS = ("exp_avg", "exp_avg_sq", "s")
 CHUNK = 2**17  # numbers of one buffer: beyond what a core keeps near, many passes over a long buffer cost more than many short ones
 LARGE = 12_288  # numbers of a tensor, on average, from which a CPU's time goes into memory and not into calls: the library's step is faster
+SLOW = (
+    "dadapt-adamw: these tensors are large for a CPU, and numba is not installed; its part of a step takes about three times as long as it "
+    "would with: pip install 'loraspec[fast-cpu]'"
+)
 
 
 class _Flat:
@@ -58,6 +62,9 @@ class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
     tensors are large on a CPU, unless numba is there to compile one walk over all of them (``compiled``).
     """
 
+    remark = ""
+    """What a run should say of the way that steps are taken."""
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take a step; the device is waited for once.
@@ -70,6 +77,8 @@ class DAdaptAdam(dadaptation.DAdaptAdam):  # type: ignore[misc]
         flat_ones = all(_flat_can(group) for group in groups)
         walks = None if flat_ones else self._walks_of(groups)
         if not flat_ones and walks is None:
+            if compiled.kernel() is None and all(_plain(group) and _large_on_cpu(group) for group in groups):
+                self.remark = SLOW
             super().step()
             return loss
         lead = groups[0]
@@ -155,13 +164,17 @@ def _flat_can(group: dict[str, Any]) -> bool:
     """Whether a group's tensors fit one buffer, with a gradient each."""
     if not _plain(group):
         return False
-    first = group["params"][0]
-    if first.device.type == "cpu" and sum(p.numel() for p in group["params"]) > LARGE * len(group["params"]):
+    if _large_on_cpu(group):
         return False
+    first = group["params"][0]
     return all(
         p.grad is not None and not p.grad.is_sparse and p.grad.dtype == p.dtype == first.dtype and p.device == first.device
         for p in group["params"]
     )
+
+
+def _large_on_cpu(group: dict[str, Any]) -> bool:
+    return group["params"][0].device.type == "cpu" and sum(p.numel() for p in group["params"]) > LARGE * len(group["params"])
 
 
 def _flats(parameters: Sequence[Tensor], state: Any) -> list[_Flat]:

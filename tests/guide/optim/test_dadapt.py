@@ -63,6 +63,7 @@ def test_d_and_weights_are_the_library_s(given: dict[str, Any], form: str) -> No
     ours, theirs = made(DAdaptAdam, **given), made(dadaptation.DAdaptAdam, **given)
     assert descend([ours, theirs], range(150)) < 1e-6
     assert ours[1].param_groups[0]["d"] > 2e-6
+    assert not ours[1].remark
     if given.get("decouple", True):
         assert bool(ours[1].__dict__.get("_walks")) is (form == "compiled")  # it was not the library that stepped
     for mine, other in zip(ours[0], theirs[0], strict=True):
@@ -150,6 +151,7 @@ def test_large_tensors_of_a_cpu_are_the_library_s_without_numba(monkeypatch: pyt
     descend([pair], range(3))
     assert "_flats" not in pair[1].__dict__
     assert not pair[1].__dict__["_walks"]
+    assert "loraspec[fast-cpu]" in pair[1].remark
     monkeypatch.setattr(dadapt, "LARGE", 400)
     descend([pair], range(3, 5))
     assert set(pair[1].__dict__["_flats"]) == {0, 1}
