@@ -16,8 +16,8 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "s")
 CHUNK = 2**17  # numbers of one buffer: beyond what a core keeps near, many passes over a long buffer cost more than many short ones
 LARGE = 12_288  # numbers of a tensor, on average, from which a CPU's time goes into memory and not into calls: the library's step is faster
 SLOW = (
-    "dadapt-adamw: these tensors are large for a CPU, and numba is not installed; its part of a step takes about three times as long as it "
-    "would with: pip install 'loraspec[fast-cpu]'"
+    "dadapt-adamw: these tensors are large for a CPU, and numba is not installed; its part of a step takes four to five times as long "
+    "as with: pip install 'loraspec[fast-cpu]'"
 )
 
 
