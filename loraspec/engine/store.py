@@ -59,6 +59,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file: tensors on the host, and the header's strings.
 
+    The tensors are copies, which lie where torch puts new ones. Those of a mapped file lie at any multiple of their item's size, and some
+    CPUs (seen with AVX2) sum such a tensor in another order: a resumed run would differ in its last bits from one that never stopped.
+
     Raises:
         RunError: The file is absent or broken.
     """
@@ -67,7 +70,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         read_header(path, dtypes=DTYPES)
         with safe_open(str(path), framework="pt", device="cpu") as file:
-            return {key: file.get_tensor(key) for key in sorted(file.keys())}, dict(file.metadata() or {})
+            return {key: file.get_tensor(key).clone() for key in sorted(file.keys())}, dict(file.metadata() or {})
     except (OSError, WeightsError, SafetensorError) as error:
         raise RunError(f"{path}: cannot be read as safetensors: {error}").coded(getattr(error, "code", "")) from error
 

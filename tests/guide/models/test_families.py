@@ -113,7 +113,9 @@ def test_options_reach_the_images(shape: str, family: Any, tmp_path: Path, optio
     [ours], [other] = (one.generate([Picture("a boat", 1)], sampling=sampling) for one in (changed, family))
     theirs = pipeline("a boat", num_inference_steps=3, guidance_scale=1.0, width=64, height=64, clip_skip=options.get("clip_skip"),
                       generator=torch.Generator("cpu").manual_seed(1)).images[0]  # fmt: skip
-    assert np.array_equal(pixels(ours), pixels(theirs))
+    apart = np.abs(pixels(ours).astype(int) - pixels(theirs).astype(int))
+    assert apart.max() <= 1  # one value in 12,288 rounds otherwise on CPUs with AVX2, where weights lie otherwise in memory
+    assert (apart > 0).mean() < 1e-3
     assert not np.array_equal(pixels(ours), pixels(other))
 
 
