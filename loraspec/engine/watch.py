@@ -91,9 +91,10 @@ class Watch:
         for row in rows:
             self._check_finite(row)
             self._check_estimate(row)
-            self._tell_remark()
             self._rows.append(row)
             self._seen.pop(row.step, None)
+        if remark := getattr(self.run.optimizer, "remark", ""):  # such as a slower way that it had to take
+            self._say_once(remark, remark, "info")
 
     def _check_finite(self, row: Row) -> None:
         scaled = self.run.scaler.is_enabled()  # loss scaling meets overflows on purpose, and leaves those steps out
@@ -149,18 +150,14 @@ class Watch:
         if row.d * row.lr > CEILING:
             self._warn("W-D-CEILING", HIGH.format(value=row.d * row.lr, step=row.step, ceiling=CEILING), HIGH_TRY)
 
-    def _tell_remark(self) -> None:
-        """Say once what the optimizer has to say of itself, such as a slower way that it had to take (``remark``, a text)."""
-        remark = getattr(self.run.optimizer, "remark", "")
-        if remark and "remark" not in self._told:
-            self._told.add("remark")
-            self.run.say(remark, severity="info")
-
     def _warn(self, code: str, text: str, remedy: str) -> None:
+        self._say_once(code, f"{text} [{code}]; {remedy}", "warning")
+
+    def _say_once(self, what: str, text: str, severity: str) -> None:
         """Say it once in a run."""
-        if code not in self._told:
-            self._told.add(code)
-            self.run.say(f"{text} [{code}]; {remedy}", severity="warning")
+        if what not in self._told:
+            self._told.add(what)
+            self.run.say(text, severity=severity)
 
     # -- memory --------------------------------------------------------------------------------------------------------
 

@@ -27,13 +27,13 @@ REPEATS, EXPOSURE = 20, 400
 
 def labels_of(scores: Scores, axes: Axes, keys: Keys) -> list[tuple[Label, ...]]:
     """Return the labels of each epoch."""
-    from loraspec.sweetspot.rule import REDUCED, drift_of, full_weight, interval
+    from loraspec.sweetspot.rule import REDUCED, full_weight, interval
 
     weights, at = scores.weights, full_weight(scores.weights)
     above = [w for w, weight in enumerate(weights) if weight > weights[at] + 1e-9]
     below = [w for w, weight in enumerate(weights) if REDUCED - 1e-9 <= weight < weights[at] - 1e-9]
     utility = axes.utility
-    drift = drift_of(scores)
+    drift = _drift_of(scores, at)
     early = drift[: max(1, len(drift) // 2)]
     early = early[np.isfinite(early)]
     found = []
@@ -99,3 +99,15 @@ def _simple(scores: Scores, axes: Axes, e: int, at: int) -> list[Label]:
             if value.high < limit:
                 made.append(Label(name, value, words.format(value.value)))
     return made
+
+
+def _drift_of(scores: Scores, at: int) -> Floats:
+    """Return ``[E]``: how far each epoch moved the base's own pictures at full weight; NaN where nothing measured it."""
+    for measured in scores.measured:
+        if measured.name == "prior-drift":
+            values = measured.values[:, at].reshape(len(scores.epochs), -1)
+            known = np.isfinite(values)
+            with np.errstate(invalid="ignore"):
+                found: Floats = np.where(known, values, 0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
+            return found
+    return np.full(len(scores.epochs), np.nan)

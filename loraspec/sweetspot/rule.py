@@ -195,18 +195,6 @@ def _choose(scores: Scores, tied: NDArray[np.bool_], smooth: Floats, fresh: dict
     return min(near, key=order)
 
 
-def drift_of(scores: Scores) -> Floats:
-    """Return ``[E]``: how far each epoch moved the base's own pictures at full weight; NaN where nothing measured it."""
-    for measured in scores.measured:
-        if measured.name == "prior-drift":
-            values = measured.values[:, full_weight(scores.weights)].reshape(len(scores.epochs), -1)
-            known = np.isfinite(values)
-            with np.errstate(invalid="ignore"):
-                found: Floats = np.where(known, values, 0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
-            return found
-    return np.full(len(scores.epochs), np.nan)
-
-
 def _confidence(scores: Scores, axes: Axes, epochs: tuple[EpochScore, ...], chosen: int) -> tuple[Confidence, tuple[str, ...]]:
     tied = [one.epoch for one in epochs if one.tied]
     places = [e for e, one in enumerate(epochs) if one.tied]

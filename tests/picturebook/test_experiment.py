@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 from loraspec_picturebook.experiment import page, table
 from loraspec_picturebook.experiment.cases import Case, cases, plugin_styles, prompts_of, scenes_of, spec_of, style_of, training_scenes
-from loraspec_picturebook.experiment.truth import Cell, Distance, Near, _utility, drawn, shape_of
+from loraspec_picturebook.experiment.truth import Cell, Distance, Near, _beyond_chance, _utility, drawn, shape_of
 from loraspec_picturebook.sets import set_picture
 from loraspec_picturebook.styles import STYLES
 from loraspec_picturebook.truth import features, held_out, same_words, true_picture, true_set
@@ -62,7 +62,7 @@ def test_copies_are_told_from_true_pictures():
     faded = [(picture.astype(float) * 0.7 + 30).round().astype(np.uint8) for picture in trained]
     others = [true_picture(same_words(scene, layout), style) for scene in scenes for layout in (500, 501, 502, 503)]
     assert near.copies(faded).all()
-    assert near.copies(others).mean() < 0.25
+    assert _beyond_chance(near.copies(others).mean()) < 0.2
     assert np.linalg.norm(shape_of(faded[0]) - shape_of(trained[0])) < 0.1
 
 
@@ -86,8 +86,8 @@ def test_distance_is_that_of_sets():
     assert cell_of(other, measure).distance(measure, weights) == pytest.approx(without)
 
 
-def test_resampling_says_what_the_truth_can_tell(monkeypatch):
-    """Alike epochs differ by chance, a bad one surely; halves of alike pictures agree on what is worse."""
+def test_resampling_says_what_the_truth_can_tell():
+    """A good cell is never below a bad one, and its own number moves."""
     scenes = held_out(4, seed=6)
     style = style_of("riso", ROOT)
     measure = Distance.of([picture for layout in range(4) for picture in true_set(scenes, style, layout=layout)])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Addresses = NDArray[np.int64]
 
 BLOCK: Final = 1024  # elements: five buffers of them stay in a core's first cache
-MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+MOMENTS: Final = ("exp_avg", "exp_avg_sq", "s")
 ANY_ORDER: Final = {"reassoc", "nsz"}  # of a sum: lanes
 
 
@@ -135,23 +135,29 @@ class Walk:
             own = state[parameter]
             if "step" not in own:
                 own["step"] = 0
-                own |= {name: torch.zeros_like(parameter) for name in ("s", *MOMENTS)}
-            moments.append((*(own[name] for name in MOMENTS), own["s"]))
+                own |= {name: torch.zeros_like(parameter) for name in MOMENTS}
+            moments.append(tuple(own[name] for name in MOMENTS))
         found = [*parameters, *(one for three in moments for one in three)]
         if any(one.device.type != "cpu" or one.dtype != torch.float32 or not one.is_contiguous() for one in found):
             return None
         sizes = np.array([parameter.numel() for parameter in parameters], np.int64)
-        rows = [[0] * len(sizes), *([one.data_ptr() for one in row] for row in zip(*moments, strict=True)), [0] * len(sizes)]
-        return cls(parameters, moments, sizes, np.array(rows, np.int64))
+        rows = [[one.data_ptr() for one in row] for row in (*zip(*moments, strict=True), parameters)]
+        return cls(parameters, moments, sizes, np.array([[0] * len(sizes), *rows], np.int64))
 
     def stands(self, state: Any) -> bool:
-        """Whether these are still the tensors that ``state`` holds; that gradients are there and in one piece, and where they lie now."""
+        """Whether these are still the tensors that ``state`` holds, where they were; that gradients are there, in one piece, and where.
+
+        What lies elsewhere or is of another size is looked at anew: nothing is read or written at an address that was not asked for.
+        """
         for place, (parameter, moments) in enumerate(zip(self.parameters, self.moments, strict=True)):
-            grad = parameter.grad
-            if grad is None or grad.dtype != torch.float32 or not grad.is_contiguous() or state[parameter].get("s") is not moments[2]:
+            grad, own = parameter.grad, state[parameter]
+            if grad is None or grad.dtype != torch.float32 or not grad.is_contiguous():
+                return False
+            if parameter.data_ptr() != self.addresses[4, place] or parameter.numel() != self.sizes[place]:
+                return False
+            if any(own.get(name) is not one for name, one in zip(MOMENTS, moments, strict=True)):
                 return False
             self.addresses[0, place] = grad.data_ptr()
-            self.addresses[4, place] = parameter.data_ptr()
         return True
 
     def __call__(
@@ -176,12 +182,14 @@ class Walk:
 
 def walks(groups: Sequence[dict[str, Any]], state: Any, known: Sequence[Walk]) -> list[Walk] | None:
     """Return a walk for each group: the known ones where they still stand; None where the library has to step, or numba is not there."""
-    if kernel() is None or any(p.grad is None for group in groups for p in group["params"]):
+    if kernel() is None:
         return None
     if len(known) == len(groups) and all(
         len(one.parameters) == len(group["params"]) and one.stands(state) for one, group in zip(known, groups, strict=True)
     ):
         return list(known)
+    if any(p.grad is None for group in groups for p in group["params"]):
+        return None  # before a state is made that the library would not make
     made = [Walk.of(group["params"], state) for group in groups]
     standing = [one for one in made if one is not None and one.stands(state)]
     return standing if len(standing) == len(groups) else None

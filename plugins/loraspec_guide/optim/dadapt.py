@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from loraspec_guide.optim import compiled
+from loraspec_guide.optim.compiled import MOMENTS
 
-MOMENTS = ("exp_avg", "exp_avg_sq", "s")
 CHUNK = 2**17  # numbers of one buffer: beyond what a core keeps near, many passes over a long buffer cost more than many short ones
 LARGE = 12_288  # numbers of a tensor, on average, from which a CPU's time goes into memory and not into calls: the library's step is faster
 SLOW = (

@@ -107,6 +107,23 @@ def test_gradients_may_lie_elsewhere_at_every_step() -> None:
     assert all(grad is not None for grad in keep)
 
 
+@pytest.mark.parametrize("what", ["weight", "moment"])
+def test_what_lies_elsewhere_is_looked_at_anew(what: str) -> None:
+    """A weight or a moment that was exchanged is walked where it is now, not where it was."""
+    parameters, optimizer = stepped(2)
+    (before,) = optimizer.__dict__["_walks"]
+    old = parameters[0].data if what == "weight" else optimizer.state[parameters[0]]["exp_avg"]
+    kept, new = old.clone(), old.clone()
+    if what == "weight":
+        parameters[0].data = new
+    else:
+        optimizer.state[parameters[0]]["exp_avg"] = new
+    stepped(1, optimizer=optimizer, parameters=parameters, first=2)
+    assert optimizer.__dict__["_walks"][0] is not before
+    assert old.equal(kept)
+    assert not new.equal(kept)
+
+
 def test_without_numba_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no error: the library steps."""
     import sys
