@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Addresses = NDArray[np.int64]
 
-BLOCK: Final = 1024  # elements: five buffers of them stay in a core's first cache
+BLOCK: Final = 512  # elements: five buffers of them stay in a core's first cache
 MOMENTS: Final = ("exp_avg", "exp_avg_sq", "s")
 ANY_ORDER: Final = {"reassoc", "nsz"}  # of a sum: lanes
 
@@ -119,12 +119,14 @@ class Walk:
         parameters: The weights.
         moments: First and second moments and s, as ``state`` holds them, of each parameter.
         sizes: Numbers of each, ``[n]``.
+        places: Address and numbers of each weight, as plain numbers.
         addresses: ``[5, n]``; the row of the gradients is written anew at every step.
     """
 
     parameters: Sequence[torch.Tensor]
     moments: Sequence[tuple[torch.Tensor, ...]]
     sizes: NDArray[np.int64]
+    places: Sequence[tuple[int, int]]
     addresses: Addresses
 
     @classmethod
@@ -142,22 +144,25 @@ class Walk:
             return None
         sizes = np.array([parameter.numel() for parameter in parameters], np.int64)
         rows = [[one.data_ptr() for one in row] for row in (*zip(*moments, strict=True), parameters)]
-        return cls(parameters, moments, sizes, np.array([[0] * len(sizes), *rows], np.int64))
+        places = list(zip(rows[-1], sizes.tolist(), strict=True))
+        return cls(parameters, moments, sizes, places, np.array([[0] * len(sizes), *rows], np.int64))
 
     def stands(self, state: Any) -> bool:
         """Whether these are still the tensors that ``state`` holds, where they were; that gradients are there, in one piece, and where.
 
         What lies elsewhere or is of another size is looked at anew: nothing is read or written at an address that was not asked for.
         """
-        for place, (parameter, moments) in enumerate(zip(self.parameters, self.moments, strict=True)):
+        grads = []
+        for parameter, (first, second, s), place in zip(self.parameters, self.moments, self.places, strict=True):
             grad, own = parameter.grad, state[parameter]
             if grad is None or grad.dtype != torch.float32 or not grad.is_contiguous():
                 return False
-            if parameter.data_ptr() != self.addresses[4, place] or parameter.numel() != self.sizes[place]:
+            if (parameter.data_ptr(), parameter.numel()) != place:
                 return False
-            if any(own.get(name) is not one for name, one in zip(MOMENTS, moments, strict=True)):
+            if own.get("s") is not s or own.get("exp_avg") is not first or own.get("exp_avg_sq") is not second:
                 return False
-            self.addresses[0, place] = grad.data_ptr()
+            grads.append(grad.data_ptr())
+        self.addresses[0] = grads
         return True
 
     def __call__(
