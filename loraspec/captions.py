@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -12,6 +13,8 @@ from loraspec.values import Sample, Visit
 if TYPE_CHECKING:
     from loraspec.contracts import CaptionTransform
     from loraspec.randomness import Rng
+
+KEPT = 32_768  # captions remembered: some 10 MB; a run of 40 images has 8,000
 
 
 def split(caption: str, separator: str) -> tuple[str, ...]:
@@ -43,13 +46,14 @@ class Pipeline:
     separator: str
     rng: Rng
     _settled: dict[tuple[str, str], tuple[str, ...]] = field(init=False, factory=dict)
+    _kept: dict[tuple[Visit, str | None], str] = field(init=False, factory=dict)
 
     @property
     def deterministic(self) -> bool:
         """True when a caption is the same at every visit."""
         return self.first_random == len(self.transforms)
 
-    @property
+    @cached_property
     def first_random(self) -> int:
         """How many transforms at the start of the chain are deterministic: their result is kept per image."""
         for index, transform in enumerate(self.transforms):
@@ -69,7 +73,16 @@ class Pipeline:
         return self._settled[key]
 
     def __call__(self, sample: Sample, visit: Visit) -> str:
-        """Return the caption of one visit."""
+        """Return the caption of one visit; the first ``KEPT`` are remembered, since forecast, lock and training ask for the same."""
+        found = self._kept.get((visit, sample.caption))
+        if found is not None:
+            return found
+        made = self._made(sample, visit)
+        if len(self._kept) < KEPT:
+            self._kept[visit, sample.caption] = made
+        return made
+
+    def _made(self, sample: Sample, visit: Visit) -> str:
         descriptors = self.settled(sample)
         for index in range(self.first_random, len(self.transforms)):
             rng = self.rng("caption", index, *visit.index)

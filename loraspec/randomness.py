@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+canonical = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode  # made once: ``json.dumps`` makes one at each call
+
+
 class Rng(Protocol):
     """``rng(purpose, *index)``: a fresh generator, the same for the same arguments on every machine."""
 
@@ -24,8 +27,7 @@ class Rng(Protocol):
 
 def draw_hash(seed: int, purpose: str, *index: int | str) -> bytes:
     """Return 32 bytes that depend on every argument and on nothing else."""
-    text = json.dumps([seed, purpose, *index], ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).digest()
+    return hashlib.sha256(canonical([seed, purpose, *index]).encode("ascii")).digest()
 
 
 def generator(seed: int, purpose: str, *index: int | str) -> np.random.Generator:
@@ -77,8 +79,8 @@ def scaled(draw: int, count: int) -> int:
 
 def order_of(generator: np.random.Generator, count: int) -> list[int]:
     """Return the numbers 0 .. ``count - 1`` in a uniform order: sorted by one raw 64-bit word each."""
-    words = [int(generator.bit_generator.random_raw()) for _ in range(count)]
-    return sorted(range(count), key=lambda number: (words[number], number))
+    words = generator.bit_generator.random_raw(count).tolist()
+    return sorted(range(count), key=words.__getitem__)  # stable: equal words keep their order
 
 
 def sort_key(seed: int, purpose: str, *index: int | str) -> int:

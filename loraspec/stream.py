@@ -8,12 +8,11 @@ one digest saw the same; what then differs in their weights is floating point. A
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 
 from attrs import frozen
 
-from loraspec.randomness import Rng, uniform53
+from loraspec.randomness import Rng, canonical, uniform53
 from loraspec.values import Placement, Visit
 
 SCHEME = "stream/1"  # raise the number when a line changes
@@ -41,7 +40,7 @@ def line_of(seen: Seen, rng: Rng) -> list[object]:
     """Return what the digest covers of one visit: integers and text. ``timestep`` is the 53-bit draw, before a schedule maps it."""
     place, index = seen.placement, seen.visit.index
     timestep = uniform53(rng("timestep", *index))
-    noise = [int(word) for word in rng("noise", *index).bit_generator.random_raw(WORDS)]
+    noise = rng("noise", *index).bit_generator.random_raw(WORDS).tolist()
     return [seen.content, seen.caption, [*place.resize, *place.crop, place.width, place.height], timestep, noise]
 
 
@@ -55,5 +54,5 @@ class Stream:
 
     def add(self, step: int, seen: Sequence[Seen], rng: Rng) -> None:
         """Take an optimizer step in: how it was cut into micro-batches does not count."""
-        line = json.dumps([step, [line_of(one, rng) for one in seen]], ensure_ascii=True, separators=(",", ":"))
+        line = canonical([step, [line_of(one, rng) for one in seen]])
         self.state = hashlib.sha256(f"{self.state}\n{line}".encode("ascii")).hexdigest()

@@ -38,7 +38,7 @@ def surroundings(libraries: Iterable[str] = ()) -> dict[str, Any]:
 def packages(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return version and code digest of each package that is installed."""
     found: dict[str, dict[str, str]] = {}
-    for name in sorted(names):
+    for name in sorted(set(names)):
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:

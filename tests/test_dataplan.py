@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from loraspec.buckets import BucketRule, place
 from loraspec.captions import Pipeline, flatten, join, split
@@ -175,6 +176,22 @@ def test_deterministic_transforms_run_once_per_image() -> None:
     assert plan.distinct_captions == 5
     assert upper.calls == 5
     assert plan.pipeline.deterministic
+
+
+@pytest.mark.parametrize("kept", [0, 7, 1000])
+def test_captions_are_made_once_and_no_more_are_remembered_than_allowed(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same words from memory as anew, and other words for an image whose caption was changed."""
+    monkeypatch.setattr("loraspec.captions.KEPT", kept)
+    upper, fresh = Upper(), data(transforms=(Rotate(), Upper()))
+    plan = data(images({(1024, 1024): 5}), transforms=(Rotate(), upper), epochs=1)
+    visits = [visit for step in plan.steps(1) for visit in step.visits]
+    told = [[plan.caption(visit) for visit in visits] for _ in range(3)]
+
+    assert told == [[fresh.pipeline(plan.by_key[visit.key].sample, visit) for visit in visits]] * 3
+    assert upper.calls == len(visits) + 2 * max(0, len(visits) - kept)
+    assert len(plan.pipeline._kept) == min(kept, len(visits))
+    sample = evolve(plan.images[0].sample, caption="e, f")
+    assert sorted(split(plan.pipeline(sample, visits[0]), ",")) == ["E", "F"]
 
 
 def test_transform_draws_by_its_place_in_the_chain() -> None:

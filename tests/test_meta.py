@@ -13,7 +13,7 @@ HEAVY_BEFORE_A_RUN = HEAVY | {"PIL", "numpy"}
 
 # From the ground up: a module may import at its top only what stands on a lower line, or its own package.
 LAYERS = [
-    {"codes", "errors", "escape", "randomness", "textfile"},
+    {"codes", "collector", "errors", "escape", "randomness", "textfile"},
     {"components", "hub", "imagefile", "memory", "places"},
     {"stages", "values"},
     {"sweetspot"},

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from loraspec.distributions import code_sha256
-from loraspec.surroundings import VARIABLES, surroundings
+from loraspec.surroundings import VARIABLES, packages, surroundings
+
+
+def test_a_package_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many components come from it."""
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "loraspec.surroundings.code_sha256", lambda distribution: asked.append(distribution.metadata["Name"]) or "0"
+    )
+
+    assert list(packages(["attrs", "numpy", "attrs"])) == ["attrs", "numpy"]
+    assert asked == ["attrs", "numpy"]
 
 
 def test_only_listed_variables_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

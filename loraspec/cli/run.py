@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loraspec.cli.output import echo_problems, overlay_options, rehash_option, spec_argument
+from loraspec.collector import held_back
 from loraspec.errors import EXIT_DONE, EnvironmentMissing, Problem, SpecError
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ def carry_out(plan: Plan, folder: Path, command: dict[str, Any]) -> int:
     Raises:
         EnvironmentMissing: Everything outside the spec that is not here, told together.
     """
+    with held_back():  # until the base is loaded
+        return _carried_out(plan, folder, command)
+
+
+def _carried_out(plan: Plan, folder: Path, command: dict[str, Any]) -> int:
     from loraspec.forecast import all_warnings
 
     facts = _facts(folder)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loraspec import collector
 from loraspec.cachefolder import cache_root
 from loraspec.contracts import Adapter, ModelFamily, Objective, Placement, built
 from loraspec.engine import commit
@@ -137,6 +138,7 @@ class Run:
     def load_model(self) -> None:
         """Load the base on the host, frozen."""
         self.family.load(self.plan.context, precision=self.precision)
+        collector.go_on()  # everything is imported now
 
     def load_adapter(self) -> None:
         """Inject the adapter, build optimizer and lr scheduler, and take up the last checkpoint if there is one."""

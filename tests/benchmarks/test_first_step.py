@@ -81,7 +81,8 @@ def _measured(benchmark: Any, size: Size, folder: Path, bases: Path, *, steps: i
     text = spec.read_text(encoding="utf-8").replace("loraspec = 1", 'loraspec = 1\nplugins = ["probe.py"]')
     spec.write_text(text + chosen, encoding="utf-8")
     base = Path(str(find_spec("loraspec_picturebook").origin)).parent / "base" if size.base == "embedded" else Path(checkpoint)  # type: ignore[union-attr]
-    surroundings = os.environ | {"LORASPEC_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # modules are compiled once
+    surroundings = usual | {"LORASPEC_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
                                  "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}  # fmt: skip
 
     def started(*words: object) -> tuple[float, str]:
