@@ -133,7 +133,7 @@ class ModelFamily(Protocol):
     schedule: NoiseSchedule
 
     def load(self, context: Context, *, precision: Precision) -> None:
-        """Load the frozen parts on the host.
+        """Load the frozen parts on the host; modules of parts that are neither placed nor used may be without values (meta device).
 
         Raises:
             EnvironmentMissing: Weights are not here and cannot be had.

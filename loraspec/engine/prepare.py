@@ -56,8 +56,7 @@ def prepare(run: Run) -> dict[str, Latents]:
     problems: list[Problem] = []
     broken: list[str] = []
     flat: list[str] = []
-    made = 0
-    run.family.place("vae", device=run.precision.device)
+    made, placed = 0, False
     for number, looked in enumerate(images, 1):
         run.check_interrupt()
         if isinstance(looked, Problem):
@@ -65,6 +64,9 @@ def prepare(run: Run) -> dict[str, Latents]:
             continue
         key = looked.placed.key
         if not looked.heldout:
+            if looked.entry is None and not placed:  # when the cache has all latents, the VAE is not needed
+                run.family.place("vae", device=run.precision.device)
+                placed = True
             posterior = latents_of(run, looked)
             if not (posterior.mean.isfinite().all() and posterior.std.isfinite().all()):
                 broken.append(key)
@@ -82,7 +84,8 @@ def prepare(run: Run) -> dict[str, Latents]:
         raise SpecError(problems)
     _check(run, broken, flat)
     warn_of_long_captions(run)
-    run.family.place("vae", device=torch.device("cpu"))
+    if placed:
+        run.family.place("vae", device=torch.device("cpu"))
     images.keep()
     run.cache.tell_damage()
     run.record("cache", entries="latents", read=len(latents) - made, made=made)

@@ -63,6 +63,7 @@ def opened(folder: Path) -> Iterator[Run]:
         try:
             run.load_model()
             run.family.place("denoiser", device=precision.device)
+            run.family.place("text_encoders", device=precision.device)  # perhaps adapted too
             run.adapter.inject(run.family, rng=run.rng)
             run.to_generating()
             yield run

@@ -143,7 +143,8 @@ class Run:
     def load_adapter(self) -> None:
         """Inject the adapter, build optimizer and lr scheduler, and take up the last checkpoint if there is one."""
         train = self.plan.spec.train
-        self.family.place("denoiser", device=self.precision.device)
+        for part in ("denoiser", "text_encoders") if self.trains_text else ("denoiser",):  # what is adapted has its values
+            self.family.place(part, device=self.precision.device)
         groups = self.adapter.inject(self.family, rng=self.rng)
         for module in self._trained_modules():
             module.train()
@@ -182,8 +183,7 @@ class Run:
 
     def clip_gradients(self) -> Tensor:
         """Scale gradients down to ``max_grad_norm`` and return their norm before that, on the device."""
-        limit = self.plan.spec.train.max_grad_norm
-        return torch.nn.utils.clip_grad_norm_(self.parameters, limit or NO_LIMIT)
+        return torch.nn.utils.clip_grad_norm_(self.parameters, self.plan.spec.train.max_grad_norm or NO_LIMIT)
 
     def after_step(self, step: int, *, samples: int, metrics: dict[str, Tensor]) -> None:
         """Count the step and hand its metrics out, still on the device."""

@@ -45,6 +45,8 @@ class Family:
     def load(self, context: Context, *, precision: Precision) -> None:
         """Load every part to the CPU, frozen: U-Net and text encoders in ``precision.weights``, the VAE in ``vae_dtype``.
 
+        VAE and text encoders of files that are known get their values when they are first placed or used.
+
         Raises:
             SpecError: The checkpoint is no whole model of this family, or not what the plan assumed.
             EnvironmentMissing: A hub id that is not cached while the hub cannot be reached; no vocabulary for a single file.
@@ -59,7 +61,7 @@ class Family:
         self._scheduler = base_scheduler(made.architecture.scheduler)
         alphas = self._scheduler.alphas_cumprod.to(torch.float32)
         self.schedule = NoiseSchedule(alphas, str(made.architecture.scheduler.get("prediction_type", "epsilon")))
-        self._digests = made.digests
+        self._digests, self._later = made.digests, dict(made.later)
 
     def content(self) -> Mapping[str, str]:
         """sha256 by part over configs, stored tensors, dtype in use and, for the text encoders, ``clip_skip``."""
@@ -76,6 +78,7 @@ class Family:
 
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """``[B, 3, H, W]`` in [-1, 1] -> posterior mean and std, float32 ``[B, C, h, w]``, scaled for the denoiser."""
+        self._fill("vae")
         vae: Any = self.vae
         with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):
             posterior = vae.encode(pixels.to(vae.dtype)).latent_dist
@@ -106,6 +109,7 @@ class Family:
 
         Chunks are encoded one by one and joined along T; what is pooled is the first one's.
         """
+        self._fill("text_encoders")
         batch, chunks = len(tokens), self.options.chunks
         if chunks == 1:
             return self._encode(tokens)
@@ -137,8 +141,16 @@ class Family:
 
     def place(self, part: Part, *, device: torch.device) -> None:
         """Move a part to a device."""
+        self._fill(part)
         for module in self._modules(part):
             module.to(device)
+
+    def _fill(self, part: Part) -> None:
+        """Give a part its values, if it has none yet."""
+        for name in {"vae": ["vae"], "text_encoders": list(self.text_encoders), "denoiser": []}[part]:
+            later = self._later.pop(name, None)
+            if later is not None:
+                later()
 
     def _modules(self, part: Part) -> list[nn.Module]:
         return {"vae": [self.vae], "text_encoders": list(self.text_encoders.values()), "denoiser": [self.denoiser]}[part]
@@ -168,6 +180,8 @@ class Family:
         denoiser on a CPU in bf16: there its weights are float32, and it samples in the dtype that it trained in. Parts are
         moved to the run's device while they are needed and moved back.
         """
+        self._fill("vae")
+        self._fill("text_encoders")
         found: list[Image] = []
         guided = sampling.guidance > 1
         with ExitStack() as stack:

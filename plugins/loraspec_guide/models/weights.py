@@ -199,8 +199,26 @@ def canonical(name: str) -> str:
     return name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}"
 
 
-def fill(part: str, config: Mapping[str, Any], source: Source, *, dtype: torch.dtype) -> tuple[nn.Module, str]:
-    """Make a part, fill it strictly, freeze it.
+def outline(part: str, config: Mapping[str, Any], source: Source, *, dtype: torch.dtype) -> tuple[nn.Module, str] | None:
+    """Make a part of files that are known, frozen and on the meta device: ``fill(into=...)`` gives it its values when they are needed.
+
+    Returns:
+        The module and the digest that it will have; None when files changed, or were never read as this part.
+    """
+    told = _told(part, config, source.read.files)[1]
+    if told is None:
+        return None
+    module = empty(part, config).requires_grad_(False).eval()
+    for one in (*module.parameters(), *module.buffers()):  # diffusers' own ``to`` gives advice here
+        if one.is_floating_point():
+            one.data = one.data.to(dtype)
+    return module, told
+
+
+def fill(
+    part: str, config: Mapping[str, Any], source: Source, *, dtype: torch.dtype, into: nn.Module | None = None
+) -> tuple[nn.Module, str]:
+    """Make a part, or take the one that ``outline`` made, fill it strictly, freeze it.
 
     Returns:
         The module on the CPU in ``dtype``, and the sha256 of config and stored tensors (the same for a folder and a single
@@ -211,9 +229,8 @@ def fill(part: str, config: Mapping[str, Any], source: Source, *, dtype: torch.d
     """
     import torch
 
-    module = empty(part, config)
-    before, what, bytes_ = known(), f"{part} {json.dumps(config, sort_keys=True, default=str)}", _known_bytes(source.read.files)
-    told = before.of_bytes(bytes_, what) if bytes_ else None
+    module = empty(part, config) if into is None else into
+    (what, bytes_), told = _told(part, config, source.read.files)
     source.read.trusted = told is not None
     text = part.startswith("text_encoder")
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
@@ -248,15 +265,19 @@ def fill(part: str, config: Mapping[str, Any], source: Source, *, dtype: torch.d
                 raise wrong_model(f"its {part} needs {name}, which no file holds")
             owner.register_buffer("position_ids", torch.arange(buffer.shape[-1]).expand(buffer.shape), persistent=False)
     if told is None and bytes_:
-        before.learn(bytes_, what, digest.hexdigest())
-        before.save()
+        kept = known()
+        kept.learn(bytes_, what, digest.hexdigest())
+        kept.save()
     return module.requires_grad_(False).eval(), str(told or digest.hexdigest())
 
 
-def _known_bytes(files: list[Path]) -> str:
-    """Return the sha256 of the hashes of files that are known (see ``loraspec.known``), "" when one is not."""
-    hashes = [known().sha256(file) for file in files]
-    return "" if None in hashes else hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+def _told(part: str, config: Mapping[str, Any], files: list[Path]) -> tuple[tuple[str, str], str | None]:
+    """Return what the digest of a part is kept by (see ``loraspec.known``; no bytes where a file is not known), and the digest if it is."""
+    kept = known()
+    hashes = [kept.sha256(file) for file in files]
+    bytes_ = "" if None in hashes else hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+    what = f"{part} {json.dumps(config, sort_keys=True, default=str)}"
+    return (what, bytes_), kept.of_bytes(bytes_, what) if bytes_ else None
 
 
 def _odd_keys(part: str, odd: list[str], shapes: Mapping[str, tuple[int, ...]]) -> SpecError:
