@@ -56,7 +56,7 @@ def prepare(run: Run) -> dict[str, Latents]:
     problems: list[Problem] = []
     broken: list[str] = []
     flat: list[str] = []
-    made, placed = 0, False
+    made = 0
     for number, looked in enumerate(images, 1):
         run.check_interrupt()
         if isinstance(looked, Problem):
@@ -64,9 +64,8 @@ def prepare(run: Run) -> dict[str, Latents]:
             continue
         key = looked.placed.key
         if not looked.heldout:
-            if looked.entry is None and not placed:  # when the cache has all latents, the VAE is not needed
+            if looked.entry is None and not made:  # when the cache has all latents, the VAE is not needed
                 run.family.place("vae", device=run.precision.device)
-                placed = True
             posterior = latents_of(run, looked)
             if not (posterior.mean.isfinite().all() and posterior.std.isfinite().all()):
                 broken.append(key)
@@ -84,7 +83,7 @@ def prepare(run: Run) -> dict[str, Latents]:
         raise SpecError(problems)
     _check(run, broken, flat)
     warn_of_long_captions(run)
-    if placed:
+    if made:
         run.family.place("vae", device=torch.device("cpu"))
     images.keep()
     run.cache.tell_damage()

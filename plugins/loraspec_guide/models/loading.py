@@ -78,7 +78,7 @@ def _filled_later(part: str, config: Mapping[str, Any], source: Source, dtype: t
     """
     if fill(part, config, source, dtype=dtype, into=module)[1] != digest:
         names = ", ".join(file.name for file in source.read.files)
-        raise wrong_model(f"the files of its {part} ({names}) changed while they were in use", hint="start again", code="E-ST-LAYOUT")
+        raise wrong_model(f"files of its {part} ({names}) changed while they were in use", hint="start again", code="E-MODEL-DRIFT")
 
 
 def _as_planned(base: Architecture, assumed: Architecture, prediction: str, found: str) -> None:

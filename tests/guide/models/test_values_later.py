@@ -95,8 +95,9 @@ def test_files_that_change_in_between_are_told(load, tmp_path):
         opened.seek(-2, 2)
         opened.write(b"\x3f\x3f")
 
-    with pytest.raises(SpecError, match=r"files of its vae .* changed while"):
+    with pytest.raises(SpecError, match=r"files of its vae .* changed while") as error:
         family.place("vae", device=torch.device("cpu"))
+    assert [problem.code for problem in error.value.problems] == ["E-MODEL-DRIFT"]
 
 
 def test_a_warm_run_reads_neither_vae_nor_text_encoders(load, tmp_path, run_spec, monkeypatch):
