@@ -70,7 +70,7 @@ E-LOCK-SPEC | A lock, or a run, belongs to another spec; or a lock's spec is gon
 E-LOCK-VERSION | A lock has another format. | Upgrade loraspec, or `loraspec lock SPEC`.
 E-MODEL-CODE | A base model's folder asks for code to be run. | Use a folder without it; loraspec never runs a model's code.
 E-MODEL-CONFIG | A config file of the base model cannot be read. | Get the base again.
-E-MODEL-DRIFT | The base is not the locked one (both digests are told), or changed in use. | Get the locked base, lock anew, or `--allow-drift`.
+E-MODEL-DRIFT | The base is not the locked one (see both digests), or changed in use. | Take the locked base, lock anew, or `--allow-drift`.
 E-MODEL-KEYS | A base model's file lacks tensors, or has others. | Get the base again, or use the family that it belongs to.
 E-MODEL-KIND | The base is another kind of model than the spec says. | Mend `model.use` or `model.checkpoint`.
 E-MODEL-PATH | A path to a base model leads nowhere; it is never taken for a hub id. | Mend the path.
