@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-_NO_CODE = (".pyc", ".safetensors")
+_NO_CODE = (".pyc", ".nbi", ".nbc", ".safetensors")
 
 
 def normalized(name: str) -> str:

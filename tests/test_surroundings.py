@@ -67,3 +67,17 @@ def test_a_checkout_and_a_wheel_of_the_same_code_are_equal(install_plugin: Calla
     assert code_sha256(metadata.Distribution.at(folder)) == editable
     (site / "loraspec_demo.py").write_text("X = 2\n")
     assert code_sha256(metadata.distribution("loraspec-demo")) != editable
+
+
+@pytest.mark.parametrize("made", ["a.cpython-311.pyc", "a.walk-1.py311.nbi", "a.walk-1.py311.1.nbc"])
+def test_what_python_and_numba_keep_beside_the_code_is_no_code(install_plugin: Callable[..., Path], made: str) -> None:
+    """A checkout that ran is the checkout that was installed."""
+    site = install_plugin("demo", "X = 1\n", direct_url={"url": "file:///x", "dir_info": {"editable": True}})
+    kept = site / "loraspec_demo" / "__pycache__"
+    kept.mkdir(parents=True)
+    (kept.parent / "__init__.py").write_text("X = 1\n")
+    before = code_sha256(metadata.distribution("loraspec-demo"))
+    (kept / made).write_bytes(b"machine code")
+    assert code_sha256(metadata.distribution("loraspec-demo")) == before
+    (kept.parent / "more.py").write_text("Y = 1\n")
+    assert code_sha256(metadata.distribution("loraspec-demo")) != before

@@ -4,9 +4,7 @@ The library walks over its buffers a dozen times, and each walk costs as much as
 walk is enough: a weight moves by moments that were scaled with the ``d`` of the step before, so it need not wait for the new one.
 Nine buffer widths are read or written where AdamW has seven.
 
-Numbers: what is written for an element depends on that element alone, in float32, operation by operation (nothing is contracted), so
-the walk in one part and the walk in two give the same bits. Sums are taken in float32 over ``BLOCK`` elements and in float64 beyond, tensor
-by tensor, so that they do not depend on the number of threads.
+The compiled code is in ``kernels.py``.
 """
 
 from __future__ import annotations
@@ -26,89 +24,26 @@ if TYPE_CHECKING:
 
     Addresses = NDArray[np.int64]
 
-BLOCK: Final = 512  # elements: five buffers of them stay in a core's first cache
 MOMENTS: Final = ("exp_avg", "exp_avg_sq", "s")
-ANY_ORDER: Final = {"reassoc", "nsz"}  # of a sum: lanes
 
 
 @cache
 def kernel() -> Callable[..., Any] | None:
-    """Return ``walk(addresses, sizes, sums, numbers, gather, move)``, compiled; None where numba is not installed.
+    """Return ``kernels.walk``, compiled; None where numba is not installed.
 
-    ``addresses`` is int64 ``[5, n]`` of float32 data: gradients, first and second moments, s, weights; ``sizes`` int64 ``[n]``. Row i of
-    ``sums``, float64 ``[n, 2]``, becomes <g, s / (sqrt(v) + eps)> before the step and |s| after it. ``numbers`` is float32 ``[8]``: b1,
-    factor of g in the first moment, b2, 1 - b2, sqrt(b2), factor of g in s, eps, share of a weight that stays. ``gather`` takes
-    gradients into the moments, ``move`` moves the weights.
+    Compiling takes most of a second, so numba keeps the machine code beside the byte code of ``kernels.py`` (or, where nobody may write
+    there, in its folder for the user) and makes it anew for another processor or another source.
     """
     try:
-        import numba
-        from numba.core import types
-        from numba.extending import intrinsic
-    except ImportError:
+        from loraspec_guide.optim.kernels import compile_walk
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "numba":
+            raise
         return None
-
-    @intrinsic  # type: ignore[misc, untyped-decorator, unused-ignore]
-    def pointer(typing: Any, address: Any) -> Any:
-        def made(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-            return builder.inttoptr(given[0], context.get_value_type(signature.return_type))
-
-        return types.CPointer(types.float32)(types.int64), made
-
-    def jit(fastmath: Any) -> Any:
-        return numba.njit(nogil=True, fastmath=fastmath, error_model="numpy")
-
-    @jit(ANY_ORDER)
-    def along(g: Any, v: Any, s: Any, eps: Any) -> Any:
-        found = np.float32(0)
-        for i in range(len(g)):
-            found += g[i] * (s[i] / (np.sqrt(v[i]) + eps))
-        return found
-
-    @jit(ANY_ORDER)
-    def size(s: Any) -> Any:
-        found = np.float32(0)
-        for i in range(len(s)):
-            found += abs(s[i])
-        return found
-
-    @jit(False)
-    def take(g: Any, to: Any, stays: Any, share: Any) -> None:
-        for i in range(len(g)):
-            to[i] = to[i] * stays + g[i] * share
-
-    @jit(False)
-    def take_square(g: Any, to: Any, stays: Any, share: Any) -> None:
-        for i in range(len(g)):
-            to[i] = to[i] * stays + g[i] * g[i] * share
-
-    @jit(False)
-    def shift(m: Any, v: Any, p: Any, eps: Any, stays: Any) -> None:
-        for i in range(len(p)):
-            p[i] = p[i] * stays - m[i] / (np.sqrt(v[i]) + eps)
-
-    @jit(False)
-    def walk(addresses: Any, sizes: Any, sums: Any, numbers: Any, gather: bool, move: bool) -> None:
-        for number in range(len(sizes)):
-            count = sizes[number]
-            g = numba.carray(pointer(addresses[0, number]), (count,))
-            m = numba.carray(pointer(addresses[1, number]), (count,))
-            v = numba.carray(pointer(addresses[2, number]), (count,))
-            s = numba.carray(pointer(addresses[3, number]), (count,))
-            p = numba.carray(pointer(addresses[4, number]), (count,))
-            dot, total = 0.0, 0.0
-            for start in range(0, count, BLOCK):
-                end = min(start + BLOCK, count)
-                if gather:
-                    dot += along(g[start:end], v[start:end], s[start:end], numbers[6])
-                    take(g[start:end], m[start:end], numbers[0], numbers[1])
-                    take_square(g[start:end], v[start:end], numbers[2], numbers[3])
-                    take(g[start:end], s[start:end], numbers[4], numbers[5])
-                    total += size(s[start:end])
-                if move:
-                    shift(m[start:end], v[start:end], p[start:end], numbers[6], numbers[7])
-            sums[number, 0], sums[number, 1] = dot, total
-
-    return walk  # type: ignore[no-any-return]
+    try:
+        return compile_walk(keep=True)
+    except Exception:  # nowhere to write, no room, or a kept file that a crash left half written: what keeps the code must not end a run
+        return compile_walk(keep=False)
 
 
 @frozen(eq=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,8 +132,61 @@ def test_without_numba_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> No
 
     compiled.kernel.cache_clear()
     monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "loraspec_guide.optim.kernels", raising=False)
     try:
         assert compiled.kernel() is None
         assert float(stepped(2)[0][0].detach().abs().sum()) > 0
     finally:
         compiled.kernel.cache_clear()
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Where machine code is kept; the kernel is made anew in the test and after it."""
+    import numba
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "kept"))
+    compiled.kernel.cache_clear()
+    yield tmp_path / "kept"
+    compiled.kernel.cache_clear()
+
+
+def steps_of_a_new_kernel() -> tuple[list[torch.Tensor], Any]:
+    """Weights after three steps, and the kernel's count of what it found kept."""
+    compiled.kernel.cache_clear()
+    weights = [one.detach().clone() for one in stepped(3)[0]]
+    kernel: Any = compiled.kernel()
+    return weights, kernel.stats.cache_hits.total()
+
+
+def test_machine_code_is_kept_for_the_next_process(kept: Path) -> None:
+    """The second finds it, and steps to the same bits."""
+    (first, found), (second, found_again) = steps_of_a_new_kernel(), steps_of_a_new_kernel()
+    assert (found, found_again) == (0, 1)
+    assert list(kept.rglob("*.nbc"))
+    assert all(one.equal(two) for one, two in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("left", [0, 40])
+def test_a_kept_file_that_is_half_written_ends_nothing(kept: Path, suffix: str, left: int) -> None:
+    """Machine code is made anew."""
+    first, _ = steps_of_a_new_kernel()
+    for file in kept.rglob(f"*.{suffix}"):
+        file.write_bytes(file.read_bytes()[:left])
+    second, found = steps_of_a_new_kernel()
+    assert found == 0
+    assert all(one.equal(two) for one, two in zip(first, second, strict=True))
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder that may be written, neither beside the code nor for the user."""
+    from loraspec_guide.optim import kernels
+    from numba.core.caching import CacheImpl
+
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    with pytest.raises(RuntimeError, match="no locator"):
+        kernels.compile_walk(keep=True)
+    weights, found = steps_of_a_new_kernel()
+    assert (found, kept.exists()) == (0, False)
+    assert float(weights[0].abs().sum()) > 0
