@@ -29,7 +29,7 @@ test: install lint
 test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
-# One table and, as the last line, JSON; half an hour and eight gigabytes of disk. OMP_NUM_THREADS=1 makes CPU time comparable on a busy machine.
+# One table and, as the last line, JSON; 20 to 45 minutes and eight gigabytes of disk. OMP_NUM_THREADS=1 makes CPU time comparable on a busy machine.
 bench: install
 	$(BIN)/python -m pytest -q tests/benchmarks --benchmark-enable --benchmark-quiet
 
