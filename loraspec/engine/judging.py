@@ -30,7 +30,7 @@ from loraspec.sweetspot.rule import rank as ranked
 from loraspec.sweetspot.scorefile import FRESH, SCORES, VERSION, ScoreFile, load, read_score, together
 
 if TYPE_CHECKING:
-    from loraspec.engine.readings import Reading
+    from loraspec.engine.readings import Floats, Reading
     from loraspec.engine.run import Run
 
 __all__ = ["kept", "load", "measure", "metrics_of", "name_of", "opened", "rank", "save"]
@@ -159,7 +159,7 @@ def _measured(run: Run, name: str, metric: Metric) -> Measured:
     except Unreadable as why:
         nothing = np.full(shape, np.nan)
         return Measured(name, metric.axis, nothing, nothing[0, 0], gates=unread(str(why)), notes=(f"{name} measured nothing: {why}",))
-    values, pairs = _values(run, reading, gallery.epochs, gallery.seeds, phase=f"measure {name}")
+    values, closeness, pairs = _values(run, reading, gallery.epochs, gallery.seeds, phase=f"measure {name}")
     notes = [f"{int(lost)} of {values.size} pictures could not be measured"] if (lost := np.isnan(values).sum()) else []
     notes += metric.notes
     facts: dict[str, Any] = {}
@@ -167,7 +167,7 @@ def _measured(run: Run, name: str, metric: Metric) -> Measured:
         facts = {"pairs": pairs, "self_lock": (recalled := selflock.self_lock(reading))}
         notes += selflock.told(recalled)
     base = reading.base.reshape(shape[2:])
-    return Measured(name, metric.axis, values, base, reading.references, reading.scale, reading.gates(), tuple(notes), facts)
+    return Measured(name, metric.axis, values, base, reading.references, reading.scale, reading.gates(), tuple(notes), facts, closeness)
 
 
 def _draw(run: Run) -> None:
@@ -199,10 +199,11 @@ def _reading(run: Run, name: str, metric: Metric) -> Reading:
 
 def _values(
     run: Run, reading: Reading, epochs: Sequence[int], seeds: Sequence[int], *, phase: str
-) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[dict[str, Any]]]:
-    """Measure cells: ``[E, W, P, S]``, and of an originality metric the pairs that lie too near, the nearest of each epoch."""
+) -> tuple[Floats, Floats | None, list[dict[str, Any]]]:
+    """Measure cells: ``[E, W, P, S]``, of a style metric their closeness, of originality each epoch's nearest pairs that lie too near."""
     gallery = run.gallery
     values = np.full((len(epochs), len(gallery.weights), len(gallery.prompts), len(seeds)), np.nan)
+    closeness: Floats | None = None
     pairs: list[dict[str, Any]] = []
     blocks, size = len(gallery.weights), len(gallery.prompts) * len(seeds)
     for e, epoch in enumerate(epochs):
@@ -214,6 +215,9 @@ def _values(
             block = slice(w * size, (w + 1) * size)
             found = reading.read(features[block], shown[block], len(seeds))
             values[e, w] = found.reshape(len(gallery.prompts), len(seeds))
+            if (close := reading.closeness(features[block])) is not None:
+                closeness = np.full_like(values, np.nan) if closeness is None else closeness
+                closeness[e, w] = close.reshape(len(gallery.prompts), len(seeds))
             if isinstance(reading, OriginalityReading):
                 cells = gallery.block(epoch, weight, seeds=seeds)
                 near += [
@@ -223,7 +227,7 @@ def _values(
                 ]  # fmt: skip
         run.progress(phase, (e + 1) * blocks, len(epochs) * blocks)
         pairs += sorted(near, key=lambda pair: float(pair["distance"]))[:PAIRS]
-    return values, pairs
+    return values, closeness, pairs
 
 
 def _last(run: Run, measured: Measured) -> dict[str, float]:
@@ -278,9 +282,9 @@ def _confirmed(run: Run, scores: Scores, ranking: Ranking) -> Scores | None:
         name = voice.name
         if _stored(run, name, epochs=epochs, seeds=seeds) is None:
             reading = _reading(run, name, metrics[name])
-            values, _ = _values(run, reading, epochs, seeds, phase=f"confirm {name}")
+            values, closeness, _ = _values(run, reading, epochs, seeds, phase=f"confirm {name}")
             base = reading.numbers(gallery.pictures(0, 0.0, seeds=seeds), len(seeds)).reshape(len(gallery.prompts), len(seeds))
-            measured = Measured(name, voice.axis, values, base, voice.references, voice.scale, voice.gates)
+            measured = Measured(name, voice.axis, values, base, voice.references, voice.scale, voice.gates, closeness=closeness)
             save(run, measured, fresh=fresh)
         stored = _stored(run, name, epochs=epochs, seeds=seeds)
         if stored is not None:

@@ -77,6 +77,10 @@ class Reading:
     def read(self, features: Floats, shown: Pictures, seeds: int) -> Floats:
         """Turn features of n pictures (prompt by prompt, in each ``seeds`` of them) into ``[n]``, NaN for what is missing."""
 
+    def closeness(self, features: Floats) -> Floats | None:
+        """How near the pictures of one cell are to the artist's, ``[n]``; None for an axis that has no such thing."""
+        return None
+
     @abstractmethod
     def right(self) -> tuple[Floats, Floats]:
         """Numbers that are to be high, and that are to be low: the gate ``alive``."""

@@ -36,6 +36,12 @@ class StyleReading(Reading):
         """Progress."""
         return self._style.progress(features) if features.shape[1] == len(self._style.axis.centre) else np.full(len(features), np.nan)
 
+    def closeness(self, features: Floats) -> Floats | None:
+        """Part of the way from the base to the artist in every direction."""
+        if self._style.near is None:
+            return None
+        return self._style.near.of(features) if features.shape[1] == len(self._style.axis.centre) else np.full(len(features), np.nan)
+
     def span(self) -> float:
         """By construction."""
         return 1.0

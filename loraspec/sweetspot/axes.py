@@ -123,10 +123,13 @@ def _cells(m: Measured) -> Floats:
 
 
 def _style(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
+    """How near the pictures are to the artist's, and how far along; without closeness, going too far costs like falling short."""
     progress = mean_of(_cells(m), draws)
     if len(m.references) > 2:  # how sure 1 is
         progress = progress / np.maximum(draws.references(m.references).mean(1), 0.25)[:, None, None]
-    return (1 - np.abs(1 - progress)).clip(0, 1), progress
+    if m.closeness is None:
+        return (1 - np.abs(1 - progress)).clip(0, 1), progress
+    return mean_of(m.closeness.reshape(*m.closeness.shape[:2], -1), draws).clip(0, 1), progress
 
 
 def _prompt(m: Measured, draws: Draws, progress: Floats | None) -> tuple[Floats, Floats]:

@@ -65,6 +65,8 @@ class Measured:
         scale: See the table.
         gates: Answers of the trust gates, in the order of ``GATES``.
         notes: Sentences that the report prints beside the numbers.
+        closeness: Of a style metric, ``[E, W, P, S]``: how near a cell's pictures are to the artist's in every direction, 0 the base, 1 the
+            artist (``loraspec.sweetspot.readouts.Closeness``); what it votes with. None: it votes with its progress.
         facts: Further series of a diagnostic by name, lists of numbers one per epoch; of ``copy-rate`` the
             nearest pairs under ``pairs``, and ``self_lock``: what training captions give back.
     """
@@ -78,6 +80,7 @@ class Measured:
     gates: tuple[Gate, ...] = ()
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(factory=dict)
+    closeness: Floats | None = None
 
     @property
     def votes(self) -> bool:

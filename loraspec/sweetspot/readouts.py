@@ -1,4 +1,4 @@
-"""From features to numbers with a meaning at 0 and 1: style progress, nearest neighbours, spread, margins.
+"""From features to numbers with a meaning at 0 and 1: style progress, closeness, nearest neighbours, spread, margins.
 
 Letters: n, m pictures, D features, T training pictures, H held-out pictures, P prompts, S seeds.
 """
@@ -73,11 +73,15 @@ class StyleAxis:
 
 @frozen(eq=False)
 class Style:
-    """A fitted axis whose 1 is what unseen pictures of the artist reach: ``progress`` of pictures, ``references`` of the artist's own."""
+    """A fitted axis whose 1 is what unseen pictures of the artist reach: ``progress`` of pictures, ``references`` of the artist's own.
+
+    ``near`` says how close a cell's pictures are to the artist's in every direction, where that can be said.
+    """
 
     axis: StyleAxis
     scale: float
     references: Floats
+    near: Closeness | None
 
     @classmethod
     def fit(cls, base: Floats, training: Floats, heldout: Floats) -> Style:
@@ -93,19 +97,72 @@ class Style:
         first = len(training) if len(heldout) else 0
         places = np.unique(np.linspace(first, len(every) - 1, LEFT_OUT).round().astype(int))
         axis = StyleAxis.fit(base, every)
+        near = Closeness.fit(axis, base, every)
         if len(every) < 3:
-            return cls(axis, 1.0, axis.progress(every[places]))
+            return cls(axis, 1.0, axis.progress(every[places]), near)
         left = np.array([StyleAxis.fit(base, np.delete(every, i, 0)).progress(every[i : i + 1])[0] for i in places])
         scale = float(left.mean())
         if not scale > 0.1:
             raise ValueError(
                 f"pictures that the axis was not fitted on reach {scale:.2f} of the way from the base to the artist; no style to measure"
             )
-        return cls(axis, scale, left / scale)
+        return cls(axis, scale, left / scale, near)
 
     def progress(self, features: Floats) -> Floats:
         """Return ``[n]``: 0 the base, 1 the artist."""
         return self.axis.progress(features) / self.scale
+
+
+@frozen(eq=False)
+class Closeness:
+    """How much of the way from the base's pictures to the artist's is gone, in every direction: 1 - D / D(base).
+
+    D is the energy distance (Szekely and Rizzo 2013) between the pictures of a cell and the artist's. Style progress looks along one line,
+    and goes on calling pictures right that leave it sideways, or have become all alike; their distance grows.
+
+    Attributes:
+        axis: Whose standardisation is used.
+        references: The artist's pictures, standardised, ``[m, D]``.
+        within: Mean distance between two of them.
+        start: D of the base's pictures.
+    """
+
+    axis: StyleAxis
+    references: Floats
+    within: float
+    start: float
+
+    @classmethod
+    def fit(cls, axis: StyleAxis, base: Floats, references: Floats) -> Closeness | None:
+        """Take the artist's pictures, ``[m, D]``, and the base's, ``[n, D]``; m and n at least 2.
+
+        Returns:
+            None when the base's pictures are as near to the artist's as those are to each other: there is no way to go.
+        """
+        rows = (references - axis.centre) / axis.spread
+        made = cls(axis, rows, _between(rows).mean(), 1.0)
+        start = 1 - float(made.of(base).mean())
+        return cls(axis, rows, made.within, start) if start > 1e-9 else None
+
+    def of(self, features: Floats) -> Floats:
+        """Return ``[n]`` for the n pictures of one cell: their mean is the cell's closeness, 0 the base, 1 the artist.
+
+        A picture's number is what it adds, the distances to its cell counted from both ends, so that resampling pictures tells how sure
+        the mean is. NaN for one picture alone.
+        """
+        known = np.isfinite(features).all(1)
+        found = np.full(len(features), np.nan)
+        if known.sum() > 1:
+            rows = (features[known] - self.axis.centre) / self.axis.spread
+            own = _between(rows)
+            found[known] = 1 - (2 * distances(rows, self.references).mean(1) - 2 * own + own.mean() - self.within) / self.start
+        return found
+
+
+def _between(rows: Floats) -> Floats:
+    """Mean distance of each of n pictures to the others, ``[n]``."""
+    found: Floats = distances(rows, rows).sum(1) / (len(rows) - 1)
+    return found
 
 
 def distances(one: Floats, other: Floats) -> Floats:

@@ -18,7 +18,7 @@ from loraspec.sweetspot.measured import AXES, Gate, GateName, Measured, Scores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 2
+VERSION = 3
 SCORES, FRESH = "scores", "scores/fresh"
 LARGEST = 64 * 2**20  # bytes
 MOST = 4_000_000  # numbers
@@ -57,6 +57,7 @@ class ScoreFile:
             "exposure": scores.exposure,
             "values": numbers(measured.values),
             "base": numbers(measured.base),
+            "closeness": None if measured.closeness is None else numbers(measured.closeness),
             "references": numbers(measured.references),
             "scale": numbers(measured.scale),
             "gates": [{**asdict(gate), "value": numbers(gate.value), "limit": numbers(gate.limit)} for gate in measured.gates],
@@ -158,6 +159,9 @@ def _file(raw: dict[str, Any]) -> ScoreFile:
         raise ValueError(f"{values.shape[:2]} values for {len(epochs)} epochs and {len(weights)} weights")
     if raw["axis"] != "diagnostic" and not values.shape[2:] == base.shape == (len(prompts), len(seeds)):
         raise ValueError(f"{values.shape[2:]} values and {base.shape} of the base for {len(prompts)} prompts and {len(seeds)} seeds")
+    closeness = None if raw["closeness"] is None else _array(raw["closeness"], 4)
+    if closeness is not None and closeness.shape != values.shape:
+        raise ValueError(f"{closeness.shape} of closeness for {values.shape} values")
     measured = Measured(
         str(raw["metric"]),
         raw["axis"],
@@ -168,6 +172,7 @@ def _file(raw: dict[str, Any]) -> ScoreFile:
         tuple(_gate(one) for one in raw["gates"]),
         tuple(str(one) for one in raw["notes"]),
         dict(raw["facts"]),
+        closeness,
     )
     return ScoreFile(str(raw["key"]), Scores(epochs, weights, prompts, seeds, (measured,), _whole(raw["heldout"]), _whole(raw["exposure"])))
 

@@ -39,14 +39,24 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
     assert after.plain() == before.plain()
     assert after.key == before.key
     assert np.array_equal(after.measured.values, before.measured.values, equal_nan=True)
+    assert after.measured.closeness is None
     assert after.plain()["values"][0][1][2][0] is None
     assert not after.measured.votes
+
+
+def test_closeness_comes_back_with_the_values(tmp_path: Path) -> None:
+    """Of the same cells, or the file is refused."""
+    before = file(closeness=file().measured.values / 2)
+    after = read_score(write(tmp_path / "style.json", before))
+    assert after.measured.closeness is not None
+    assert np.array_equal(after.measured.closeness, after.measured.values / 2, equal_nan=True)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("version", 3, "version 2"), ("axis", "taste", "no axis"), ("values", [[[[1.0]]]], "for 2 epochs"),
+        ("closeness", [[[[1.0]]]], "of closeness"), ("closeness", "near", "could not convert"),
+        ("version", 2, "version 3"), ("axis", "taste", "no axis"), ("values", [[[[1.0]]]], "for 2 epochs"),
         ("values", [1, [2]], "inhomogeneous"),
         ("prompts", ["a"], "for 1 prompts"), ("seeds", [1.5, 2], "whole number"), ("heldout", True, "whole number"),
         ("gates", [{}], "misspells"),

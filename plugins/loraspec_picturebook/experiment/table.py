@@ -185,13 +185,18 @@ def _measured(scores: Scores, name: str) -> Measured:
 
 
 def _mean(scores: Scores, name: str) -> Floats:
-    values = _measured(scores, name).values
+    values = _voice(_measured(scores, name))
     found: Floats = np.nanmean(values.reshape(*values.shape[:2], -1), axis=-1)
     return found
 
 
+def _voice(measured: Measured) -> Floats:
+    """What a metric votes with."""
+    return measured.values if measured.closeness is None else measured.closeness
+
+
 def _per_epoch(measured: Measured, at: int) -> Floats:
-    values = measured.values[:, at].reshape(len(measured.values), -1)
+    values = _voice(measured)[:, at].reshape(len(measured.values), -1)
     found: Floats = np.nanmean(values, axis=1) if np.isfinite(values).any(1).all() else np.full(len(values), np.nan)
     return found
 

@@ -1,4 +1,4 @@
-"""Tests of the reader of ``loraspec_guide.metrics.denoiser.DiffusionMargin``: who reads the prompts."""
+"""Tests of ``loraspec_guide.metrics.denoiser``: who reads the prompts, and how much of the U-Net a style costs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from loraspec_guide.metrics.denoiser import READABLE, READERS, DiffusionMargin
+import torch
+from loraspec_guide.metrics.denoiser import LEVELS, READABLE, READERS, DiffusionMargin, UnetProgress
 from PIL import Image
 
 from loraspec.metrics import Shown
@@ -51,3 +52,35 @@ def test_the_least_of_the_lora_that_can_read_is_taken(kept: tuple[float, ...], c
 def test_a_base_that_does_not_obey_its_own_prompts_gives_no_reader() -> None:
     """Without a margin of the base's pictures there is nothing to keep a share of: the base reads, and the gates say how badly."""
     assert prepared(lambda weight, own: 0.5 if own else -0.1)._reader == 0.0
+
+
+class Deeper(torch.nn.Module):
+    """A block that nobody may reach."""
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Never."""
+        raise AssertionError("the style was to be read from the first block alone")
+
+
+def test_a_style_costs_the_first_block() -> None:
+    """Means and deviations of its channels at every level; the rest of the U-Net does not run, and no hook stays."""
+    blocks = torch.nn.ModuleList([torch.nn.Conv2d(3, 5, 3, padding=1), Deeper()])
+
+    def predict(noisy: torch.Tensor, *rest: Any) -> torch.Tensor:
+        for block in blocks:
+            noisy = block(noisy)
+        return noisy
+
+    family = SimpleNamespace(denoiser=SimpleNamespace(down_blocks=blocks))
+    metric = UnetProgress()
+    metric._model = SimpleNamespace(  # type: ignore[assignment]
+        run=SimpleNamespace(family=family), batch=2, weight=lambda weight: torch.no_grad(), predict=predict,
+        latents=lambda images: torch.arange(len(images) * 48.0).reshape(-1, 3, 4, 4), noise=lambda *what: torch.zeros(3, 4, 4),
+        timesteps=lambda shares: [round(1000 * share) for share in shares], noisy=lambda latents, noise, at: (latents + at, noise),
+    )  # fmt: skip
+    found = metric.values([BASE, OWN, BASE])
+    assert found.shape == (3, len(LEVELS) * 2 * 5)
+    with torch.no_grad():
+        first = blocks[0](torch.arange(48.0).reshape(1, 3, 4, 4) + 100)[0].flatten(1)
+    assert found[0, :10] == pytest.approx([*first.mean(1).tolist(), *first.std(1).tolist()], rel=1e-4)
+    assert not blocks[0]._forward_hooks
