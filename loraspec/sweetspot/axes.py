@@ -122,14 +122,20 @@ def _cells(m: Measured) -> Floats:
     return m.values.reshape(*m.values.shape[:2], -1)
 
 
-def _style(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
-    """How near the pictures are to the artist's, and how far along; without closeness, going too far costs like falling short."""
+def style_of(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
+    """Return a style metric's score and its progress, ``[B, E, W]`` each.
+
+    The score is the lesser of two: how far along the line to the artist (going too far costs like falling short), and how close in
+    every direction. Early in training everything comes closer while the line shows what is lacking; late the line shows nothing of what
+    goes astray.
+    """
     progress = mean_of(_cells(m), draws)
     if len(m.references) > 2:  # how sure 1 is
         progress = progress / np.maximum(draws.references(m.references).mean(1), 0.25)[:, None, None]
+    along = (1 - np.abs(1 - progress)).clip(0, 1)
     if m.closeness is None:
-        return (1 - np.abs(1 - progress)).clip(0, 1), progress
-    return mean_of(m.closeness.reshape(*m.closeness.shape[:2], -1), draws).clip(0, 1), progress
+        return along, progress
+    return np.minimum(along, mean_of(m.closeness.reshape(*m.closeness.shape[:2], -1), draws).clip(0, 1)), progress
 
 
 def _prompt(m: Measured, draws: Draws, progress: Floats | None) -> tuple[Floats, Floats]:
@@ -189,7 +195,7 @@ def _health(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
     return sound, sound
 
 
-_SCORE = {"style": _style, "originality": _originality, "variety": _variety, "health": _health}
+_SCORE = {"style": style_of, "originality": _originality, "variety": _variety, "health": _health}
 
 
 def _failed(m: Measured) -> str:

@@ -98,7 +98,7 @@ def test_where_the_base_is_the_artist_there_is_no_way_to_go() -> None:
     assert Closeness.fit(STYLE.axis, ARTIST[:20], ARTIST[:20]) is None
 
 
-def test_a_style_metric_votes_with_its_closeness() -> None:
+def test_a_style_metric_votes_with_the_lesser_of_the_two() -> None:
     """And still says how far along the style is."""
     shape = (1, 1, 2, 2)
     progress = Measured("style", "style", np.full(shape, 1.3), np.zeros((2, 2)))
@@ -108,7 +108,7 @@ def test_a_style_metric_votes_with_its_closeness() -> None:
         return axes_of(Scores((1,), (1.0,), ("a", "b"), (1, 2), (measured,), 3), draws)
 
     assert axes(progress).score["style"][0, 0, 0] == pytest.approx(0.7)
-    for closeness, score in ((0.6, 0.6), (1.2, 1.0), (-0.1, 0.0)):
+    for closeness, score in ((0.6, 0.6), (0.9, 0.7), (1.2, 0.7), (-0.1, 0.0)):
         found = axes(evolve(progress, closeness=np.full(shape, closeness)))
         assert found.score["style"][0, 0, 0] == pytest.approx(score)
         assert found.progress[0, 0, 0] == pytest.approx(1.3)

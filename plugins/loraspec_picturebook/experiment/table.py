@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from attrs import frozen
 
-from loraspec.sweetspot.axes import Draws, axes_of
+from loraspec.sweetspot.axes import Draws, axes_of, style_of
 from loraspec.sweetspot.rule import full_weight
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking) -> Row:
         "truth at best": best,
         "truth at chosen": float(real[chosen]),
         "truth at last": float(real[-1]),
-        "unet-progress": spearman(_mean(scores, "unet-progress")[:, at], truth.style[:, at] * truth.subject[:, at]),
-        "unet-progress and style": spearman(_mean(scores, "unet-progress")[:, at], truth.style[:, at]),
+        "unet-progress": spearman(_style(scores, "unet-progress", at), truth.style[:, at] * truth.subject[:, at]),
+        "unet-progress and style": spearman(_style(scores, "unet-progress", at), truth.style[:, at]),
         "grid": spearman(utility.ravel(), whole.ravel()),
         "originality": spearman(axes.score["originality"][0, :, at], 1 - truth.copies[:, at]) if "originality" in axes.score else None,
         "regret": regret(real, chosen),
@@ -101,6 +101,7 @@ def _agreement(scores: Scores, truth: Truth, score: Mapping[str, Floats], at: in
             found[measured.name] = spearman(values, truth.utility[:, at])
         elif measured.axis in known:
             values = -_copies(measured)[:, at] if measured.axis == "originality" else _per_epoch(measured, at)
+            values = _style(scores, measured.name, at) if measured.axis == "style" else values
             found[measured.name] = spearman(values, known[measured.axis])
     for axis in score:
         if axis in known:
@@ -184,19 +185,15 @@ def _measured(scores: Scores, name: str) -> Measured:
     return next(measured for measured in scores.measured if measured.name == name)
 
 
-def _mean(scores: Scores, name: str) -> Floats:
-    values = _voice(_measured(scores, name))
-    found: Floats = np.nanmean(values.reshape(*values.shape[:2], -1), axis=-1)
+def _style(scores: Scores, name: str, at: int) -> Floats:
+    """What a style metric votes with, over epochs."""
+    draws = Draws.make(len(scores.prompts), len(scores.seeds), count=1, seed=0)
+    found: Floats = style_of(_measured(scores, name), draws)[0][0, :, at]
     return found
 
 
-def _voice(measured: Measured) -> Floats:
-    """What a metric votes with."""
-    return measured.values if measured.closeness is None else measured.closeness
-
-
 def _per_epoch(measured: Measured, at: int) -> Floats:
-    values = _voice(measured)[:, at].reshape(len(measured.values), -1)
+    values = measured.values[:, at].reshape(len(measured.values), -1)
     found: Floats = np.nanmean(values, axis=1) if np.isfinite(values).any(1).all() else np.full(len(values), np.nan)
     return found
 
