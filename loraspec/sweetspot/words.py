@@ -8,6 +8,9 @@ from attrs import evolve
 
 from loraspec.sweetspot.ranking import CellScore, EpochScore, Interval, Ranking
 
+ASTRAY = 0.02
+"""Of the style score below the progress: what is worth a word."""
+
 
 def told(ranking: Ranking) -> Ranking:
     """Return the ranking with its sentences."""
@@ -50,7 +53,7 @@ def _verdict(ranking: Ranking, chosen: EpochScore) -> str:
 def _axes(ranking: Ranking, cell: CellScore) -> list[str]:
     parts = []
     if "style" in cell.axes:
-        parts.append(f"it reaches {cell.progress.value:.0%} [{cell.progress.low:.0%}, {cell.progress.high:.0%}] of the artist's own style")
+        parts.append(f"it reaches {_percent(cell.progress)} of the artist's own style{_astray(cell)}")
     if "prompt" in cell.axes:
         parts.append(f"keeps {_percent(cell.axes['prompt'])} of the base's obedience to the prompt")
     if "originality" in cell.axes:
@@ -62,6 +65,12 @@ def _axes(ranking: Ranking, cell: CellScore) -> list[str]:
     if "variety" in cell.axes:
         parts.append(f"its pictures of one prompt differ {_percent(cell.axes['variety'])} as much as they should")
     return [f"At weight {cell.weight:g} {_joined(parts)}."] if parts else []
+
+
+def _astray(cell: CellScore) -> str:
+    """Say how close the pictures are, where that is less than how far along they are: the style score."""
+    along, score = 1 - abs(1 - cell.progress.value), cell.axes["style"].value
+    return f" ({score:.0%} when what leads away from it is counted too)" if score < along - ASTRAY else ""
 
 
 def _others(ranking: Ranking, chosen: EpochScore) -> list[str]:

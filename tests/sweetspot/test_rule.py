@@ -211,6 +211,22 @@ def test_every_sentence_has_its_numbers():
     assert "nan" not in said
 
 
+def test_what_leads_away_from_the_style_costs_and_is_told():
+    """Epochs 3 and 4 are as far along; the pictures of 4 are not as close: 3 is chosen, and 4 would be told with both numbers."""
+    whole = scores(grown([2.5, 1.5, 1.0, 1.0]))
+    close = np.ones_like(whole.measured[0].values)
+    close[3] = 0.7
+    astray = evolve(whole, measured=(evolve(whole.measured[0], closeness=close), *whole.measured[1:]))
+    assert rank(astray).epoch == 3
+    assert "leads away" not in " ".join(rank(astray).sentences)
+    only = evolve(
+        astray, epochs=(4,), measured=tuple(
+            evolve(m, values=m.values[3:], closeness=None if m.closeness is None else m.closeness[3:]) for m in astray.measured
+        )
+    )  # fmt: skip
+    assert "of the artist's own style (70% when what leads away from it is counted too)" in " ".join(rank(only).sentences)
+
+
 def test_one_seed_gives_no_variety():
     """The axis is missing; everything else is ranked."""
     whole = scores(grown([1.5, 1.0, 0.8]))
