@@ -34,13 +34,15 @@ class StyleReading(Reading):
 
     def read(self, features: Floats, shown: Pictures, seeds: int) -> Floats:
         """Progress."""
-        return self._style.progress(features) if features.shape[1] == len(self._style.axis.centre) else np.full(len(features), np.nan)
+        return self._by(self._style.progress, features)
 
     def closeness(self, features: Floats) -> Floats | None:
         """Part of the way from the base to the artist in every direction."""
-        if self._style.near is None:
-            return None
-        return self._style.near.of(features) if features.shape[1] == len(self._style.axis.centre) else np.full(len(features), np.nan)
+        return None if self._style.near is None else self._by(self._style.near.of, features)
+
+    def _by(self, read: Callable[[Floats], Floats], features: Floats) -> Floats:
+        """Read features, NaN where no picture of the cell was there to have any."""
+        return read(features) if features.shape[1] == len(self._style.axis.centre) else np.full(len(features), np.nan)
 
     def span(self) -> float:
         """By construction."""

@@ -65,9 +65,13 @@ class StyleAxis:
         direction = solved / length
         return cls(centre, spread, kept, direction, float(ours.mean(0) @ direction))
 
+    def standardised(self, features: Floats) -> Floats:
+        """Return ``[n, D]`` in the units of the fit."""
+        return (features - self.centre) / self.spread
+
     def progress(self, features: Floats) -> Floats:
         """Return ``[n]``: 0 for the base's mean, 1 for the references' mean."""
-        found: Floats = ((features - self.centre) / self.spread) @ self.components.T @ self.direction - self.origin
+        found: Floats = self.standardised(features) @ self.components.T @ self.direction - self.origin
         return found
 
 
@@ -139,7 +143,7 @@ class Closeness:
         Returns:
             None when the base's pictures are as near to the artist's as those are to each other: there is no way to go.
         """
-        rows = (references - axis.centre) / axis.spread
+        rows = axis.standardised(references)
         made = cls(axis, rows, _between(rows).mean(), 1.0)
         start = 1 - float(made.of(base).mean())
         return cls(axis, rows, made.within, start) if start > 1e-9 else None
@@ -153,7 +157,7 @@ class Closeness:
         known = np.isfinite(features).all(1)
         found = np.full(len(features), np.nan)
         if known.sum() > 1:
-            rows = (features[known] - self.axis.centre) / self.axis.spread
+            rows = self.axis.standardised(features[known])
             own = _between(rows)
             found[known] = 1 - (2 * distances(rows, self.references).mean(1) - 2 * own + own.mean() - self.within) / self.start
         return found

@@ -32,8 +32,8 @@ def _pointer(typing: Any, address: Any) -> Any:
     return types.CPointer(types.float32)(types.int64), made
 
 
-def _jit(fastmath: Any) -> Any:
-    return numba.njit(nogil=True, fastmath=fastmath, error_model="numpy")
+def _jit(fastmath: Any, *, keep: bool = False) -> Any:
+    return numba.njit(nogil=True, fastmath=fastmath, error_model="numpy", cache=keep)
 
 
 @_jit(ANY_ORDER)
@@ -105,6 +105,6 @@ def compile_walk(*, keep: bool) -> Callable[..., Any]:
     Raises:
         Exception: What numba and the file system raise where a file cannot be written or read.
     """
-    made: Any = numba.njit(nogil=True, fastmath=False, error_model="numpy", cache=keep)(walk)
+    made = _jit(False, keep=keep)(walk)
     made.compile(GIVEN)
     return made  # type: ignore[no-any-return]

@@ -100,8 +100,10 @@ def _agreement(scores: Scores, truth: Truth, score: Mapping[str, Floats], at: in
             values = -loss if measured.name == "heldout-loss" else _per_epoch(measured, at)
             found[measured.name] = spearman(values, truth.utility[:, at])
         elif measured.axis in known:
-            values = -_copies(measured)[:, at] if measured.axis == "originality" else _per_epoch(measured, at)
-            values = _style(scores, measured.name, at) if measured.axis == "style" else values
+            if measured.axis == "style":
+                values = _style(scores, measured.name, at)
+            else:
+                values = -_copies(measured)[:, at] if measured.axis == "originality" else _per_epoch(measured, at)
             found[measured.name] = spearman(values, known[measured.axis])
     for axis in score:
         if axis in known:
