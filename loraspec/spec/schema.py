@@ -211,7 +211,7 @@ class GridTable:
     )
     judged_seeds: tuple[int, ...] = option(default=(), help="Seeds that metrics look at; none: two, drawn from the run's seed.")
     fresh_seeds: int = option(
-        default=2, help="Further seeds on which the best epochs are confirmed; 0: none.", validator=[validators.ge(0), validators.le(64)],
+        default=4, help="Further seeds on which the best epochs are confirmed; 0: none.", validator=[validators.ge(0), validators.le(64)],
     )
     probe: float = option(
         default=1.15, help="A weight above 1 that only metrics look at: whether more would still be better; 0: none.", validator=above_one,

@@ -101,7 +101,7 @@ class Style:
         first = len(training) if len(heldout) else 0
         places = np.unique(np.linspace(first, len(every) - 1, LEFT_OUT).round().astype(int))
         axis = StyleAxis.fit(base, every)
-        near = Closeness.fit(axis, base, every)
+        near = Closeness.fit(axis, base, training, heldout)
         if len(every) < 3:
             return cls(axis, 1.0, axis.progress(every[places]), near)
         left = np.array([StyleAxis.fit(base, np.delete(every, i, 0)).progress(every[i : i + 1])[0] for i in places])
@@ -122,31 +122,35 @@ class Closeness:
     """How much of the way from the base's pictures to the artist's is gone, in every direction: 1 - D / D(base).
 
     D is the energy distance (Szekely and Rizzo 2013) between the pictures of a cell and the artist's. Style progress looks along one line,
-    and goes on calling pictures right that leave it sideways, or have become all alike; their distance grows.
+    and goes on calling pictures right that leave it sideways, or have become all alike; their distance grows. Each picture's nearest
+    training picture is left out of what it is compared with: else copies would be nearer to the artist than the artist's own works, and
+    a cell of nothing but copies the nearest of all.
 
     Attributes:
         axis: Whose standardisation is used.
-        references: The artist's pictures, standardised, ``[m, D]``.
+        references: The artist's pictures, standardised, ``[m, D]``: the training pictures first.
+        trained: How many of them are training pictures.
         within: Mean distance between two of them.
         start: D of the base's pictures.
     """
 
     axis: StyleAxis
     references: Floats
+    trained: int
     within: float
     start: float
 
     @classmethod
-    def fit(cls, axis: StyleAxis, base: Floats, references: Floats) -> Closeness | None:
-        """Take the artist's pictures, ``[m, D]``, and the base's, ``[n, D]``; m and n at least 2.
+    def fit(cls, axis: StyleAxis, base: Floats, training: Floats, heldout: Floats) -> Closeness | None:
+        """Take the artist's pictures, ``[T, D]`` and ``[H, D]``, T at least 1, T + H at least 2, and the base's, ``[n, D]``, n at least 2.
 
         Returns:
             None when the base's pictures are as near to the artist's as those are to each other: there is no way to go.
         """
-        rows = axis.standardised(references)
-        made = cls(axis, rows, _between(rows).mean(), 1.0)
+        rows = axis.standardised(np.concatenate([training, heldout]) if len(heldout) else training)
+        made = cls(axis, rows, len(training), _between(rows).mean(), 1.0)
         start = 1 - float(made.of(base).mean())
-        return cls(axis, rows, made.within, start) if start > 1e-9 else None
+        return cls(axis, rows, made.trained, made.within, start) if start > 1e-9 else None
 
     def of(self, features: Floats) -> Floats:
         """Return ``[n]`` for the n pictures of one cell: their mean is the cell's closeness, 0 the base, 1 the artist.
@@ -158,8 +162,10 @@ class Closeness:
         found = np.full(len(features), np.nan)
         if known.sum() > 1:
             rows = self.axis.standardised(features[known])
+            apart = distances(rows, self.references)
+            away = (apart.sum(1) - apart[:, : self.trained].min(1)) / (apart.shape[1] - 1)
             own = _between(rows)
-            found[known] = 1 - (2 * distances(rows, self.references).mean(1) - 2 * own + own.mean() - self.within) / self.start
+            found[known] = 1 - (2 * away - 2 * own + own.mean() - self.within) / self.start
         return found
 
 

@@ -6,7 +6,7 @@
 Resamplings of prompts and seeds, the same ones for every cell, give every number its interval, the share of resamplings in which an
 epoch is best, and the tie set: the epochs of which 3 in a hundred resamplings, or more, find the key at least as high as the best one's
 (with so few, puppets put the truly best epoch into 93 to 94 % of tie sets). The tie set is drawn again on fresh seeds; what decides within
-it is the mean of both keys: on puppets that halves the misses of either alone.
+it is the mean of both keys, each as heavy as it has seeds: on puppets, with as many fresh ones, that halves the misses of either alone.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def rank(scores: Scores, *, fresh: Scores | None = None, seed: int = 0, resampli
     share = _shares(key)
     peaks = [peak_weight(axes.utility[0, e], scores.weights) for e in range(len(scores.epochs))]
     confirmed = _fresh_keys(scores, fresh, seed)
-    chosen = _choose(scores, tied, smooth, confirmed, peaks, axes)
+    chosen = _choose(scores, tied, smooth, confirmed, len(fresh.seeds) if fresh else 0, peaks, axes)
     labels = labels_of(scores, axes, keys)
     epochs = tuple(
         EpochScore(
@@ -173,7 +173,9 @@ def _fresh_keys(scores: Scores, fresh: Scores | None, seed: int) -> dict[int, fl
     return {epoch: float(key[e]) for e, epoch in enumerate(fresh.epochs) if epoch in scores.epochs and np.isfinite(key[e])}
 
 
-def _choose(scores: Scores, tied: NDArray[np.bool_], smooth: Floats, fresh: dict[int, float], peaks: list[float], axes: Axes) -> int:
+def _choose(
+    scores: Scores, tied: NDArray[np.bool_], smooth: Floats, fresh: dict[int, float], fresh_seeds: int, peaks: list[float], axes: Axes
+) -> int:
     """Choose within the tie set: the highest key; of keys within ``NEAR`` the peak nearest to 1, fewer copies, then the higher key.
 
     Neither "less drift" nor "the earlier" decides before the key does: drift grows with every epoch, so both mean the first of a plateau,
@@ -183,7 +185,8 @@ def _choose(scores: Scores, tied: NDArray[np.bool_], smooth: Floats, fresh: dict
     if not fresh:
         return max(candidates, key=lambda e: (smooth[e], -e))
     candidates = [e for e in candidates if scores.epochs[e] in fresh] or candidates
-    value = {e: (float(smooth[e]) + fresh.get(scores.epochs[e], -np.inf)) / 2 for e in candidates}
+    seen, again = len(scores.seeds), fresh_seeds
+    value = {e: (seen * float(smooth[e]) + again * fresh.get(scores.epochs[e], -np.inf)) / (seen + again) for e in candidates}
     top = max(value.values())
     near = [e for e in candidates if value[e] >= top - NEAR]
     at = full_weight(scores.weights)

@@ -179,6 +179,23 @@ def test_fresh_seeds_decide_within_the_tie_set():
     assert rank(screening, fresh=evolve(fresh, seeds=(8, 9))).epoch == 2
 
 
+@pytest.mark.parametrize(("times", "chosen"), [(1, 1), (2, 3)])
+def test_a_key_is_as_heavy_as_it_has_seeds(times: int, chosen: int):
+    """Screening prefers epoch 1 to 3, fresh seeds prefer 3 by less: as many of them do not turn that round, twice as many do."""
+    screening = scores(np.array([[level] * 4 for level in (0.9, 0.1, 0.6)]), spread=0.2)
+    first, _, third = rank(screening).epochs
+    gap = first.key.value - third.key.value
+    fresh = scores(np.array([[level] * 4 for level in (0.5, 0.1, 0.5 + 0.73 * gap)]), spread=0.001)
+    many = evolve(
+        fresh,
+        seeds=tuple(range(10, 10 + S * times)),
+        measured=tuple(evolve(m, values=np.tile(m.values, times), base=np.tile(m.base, times)) for m in fresh.measured),
+    )
+    assert {1, 3} <= set(rank(screening).tie_set)
+    assert gap > 0.1
+    assert rank(screening, fresh=many).epoch == chosen
+
+
 def test_on_a_plateau_the_higher_key_decides_and_not_the_earlier_epoch():
     """Peaks at 1.0, no copies, keys within 0.02: a bit more drift, as every later epoch has, is no reason for the first of them."""
     screening = scores(np.array([[0.6, 0.7, level, 0.7] for level in (0.93, 0.93, 0.94)]), spread=0.02)

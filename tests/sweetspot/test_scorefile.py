@@ -56,7 +56,7 @@ def test_closeness_comes_back_with_the_values(tmp_path: Path) -> None:
     ("name", "value", "words"),
     [
         ("closeness", [[[[1.0]]]], "of closeness"), ("closeness", "near", "could not convert"),
-        ("version", 2, "version 3"), ("axis", "taste", "no axis"), ("values", [[[[1.0]]]], "for 2 epochs"),
+        ("version", 3, "version 4"), ("axis", "taste", "no axis"), ("values", [[[[1.0]]]], "for 2 epochs"),
         ("values", [1, [2]], "inhomogeneous"),
         ("prompts", ["a"], "for 1 prompts"), ("seeds", [1.5, 2], "whole number"), ("heldout", True, "whole number"),
         ("gates", [{}], "misspells"),
