@@ -143,10 +143,14 @@ class VarietyReading(Reading):
     known_words = "the base's seeds and one picture cut a little closer"
 
     def fit(self) -> None:
-        """rho: how much the user's own pictures differ, against the base's seeds."""
-        own = self.heldout if len(self.heldout) > 2 else self.training
+        """rho: how much the user's own pictures differ, against the base's of different prompts.
+
+        Like with like: a style in one colour makes any two pictures more alike, those of one prompt too, and is not collapse for that.
+        """
+        own = np.concatenate([self.training, self.heldout])
         self.references = spread(own[None])[0] if len(own) > 1 else np.zeros(0)
-        base = mean_of(self.read(self.base_features, self.base_shown, len(self.gallery.seeds)))
+        prompts = self.base_features.reshape(len(self.gallery.prompts), len(self.gallery.seeds), -1)
+        base = mean_of(spread(prompts.swapaxes(0, 1)))
         kept = mean_of(self.references) / base if base > 0 else np.nan
         self.scale = float(np.clip(kept, *RHO)) if np.isfinite(kept) else 1.0
 

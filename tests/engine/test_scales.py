@@ -173,6 +173,21 @@ def test_variety_needs_two_seeds() -> None:
     assert np.isnan(made.numbers([same], 1)).all()
 
 
+@pytest.mark.parametrize(("faded", "scale"), [(1.0, 1.0), (0.7, 0.7), (0.2, 0.5)])
+def test_a_style_that_makes_everything_more_alike_has_not_collapsed(faded: float, scale: float) -> None:
+    """rho is what the artist's pictures keep of the differences between the base's pictures of different prompts, at least a half."""
+    wall = Wall()
+
+    def seen(shown: Shown) -> Any:
+        return layout(shown) * (faded if shown.key else 1)
+
+    def twins(shown: Shown) -> Any:  # seeds of a prompt differ a tenth as much as prompts do
+        return seen(Shown(drawn(shown.prompt, 1), shown.prompt)) + 0.1 * seen(shown) if not shown.key else seen(shown)
+
+    assert reading("variety", seen, wall).scale == pytest.approx(scale, rel=0.15)
+    assert reading("variety", twins, wall).scale == pytest.approx(scale, rel=0.15)
+
+
 def test_a_picture_with_another_prompt_loses_its_margin() -> None:
     """The margin of the right prompt is above that of a wrong one, and kappa is what the artist's pictures keep, at least 0.3."""
     made = reading("prompt", obeys)
