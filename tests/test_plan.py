@@ -380,10 +380,10 @@ METRICS = 'evaluators=[{use="grid"}, {use="copy-rate"}]'
 
 
 def test_judging_is_counted_when_a_metric_is_there(make: Callable[..., Plan]) -> None:
-    """Three weights of the guide and the probe, eight prompts, two seeds; the base, and the base again at other seeds; the tie set."""
+    """Three weights of the guide and the probe, eight prompts, two seeds; the base, and again at the four fresh seeds; the tie set at these."""
     found = make(sets=[METRICS]).summary()
-    assert found["judged_cells"] == 3 * 4 * 8 * 2 + 8 * 2 + 8 * 2
-    assert found["fresh_cells"] == 3 * 4 * 8 * 2
+    assert found["judged_cells"] == 3 * 4 * 8 * 2 + 8 * 2 + 8 * 4
+    assert found["fresh_cells"] == 3 * 4 * 8 * 4
     assert found["disk"]["grid"] > make(sets=['evaluators=["grid"]'.replace('"grid"', '{use="grid"}')]).summary()["disk"]["grid"]
     silent = make(sets=['evaluators=[{use="grid"}]']).summary()
     assert (silent["judged_cells"], silent["fresh_cells"], silent["judged_prompts"]) == (0, 0, [])
