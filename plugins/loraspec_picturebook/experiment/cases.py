@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EPOCHS: Final = 20
 WEIGHTS: Final = (0.8, 0.9, 1.0, 1.15)
 SEEDS: Final = (31, 32)
-TRUTH_SEEDS: Final = (41, 42, 43, 44)  # that no metric sees
+TRUTH_SEEDS: Final = (41, 42, 43, 44, 45, 46, 47, 48)  # that no metric sees
 PROMPTS: Final = 8
 FULL: Final = 34
 METRICS: Final = (

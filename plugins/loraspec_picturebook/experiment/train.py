@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,8 @@ def widened(case: Case, target: Path, root: Path) -> bool:
         if not mine:
             return False
         folder = folder_of(case, target)
-        if (folder / MORE / "index.json").exists():
+        index = folder / MORE / "index.json"
+        if index.exists() and tuple(json.loads(index.read_text(encoding="utf-8"))["seeds"]) == TRUTH_SEEDS:
             return True
         words = ["grid", str(folder), "--weights", "1.0", "--seeds", ",".join(map(str, TRUTH_SEEDS)), "--output", str(folder / MORE)]
         return _loraspec(case, target, words)
