@@ -380,7 +380,7 @@ METRICS = 'evaluators=[{use="grid"}, {use="copy-rate"}]'
 
 
 def test_judging_is_counted_when_a_metric_is_there(make: Callable[..., Plan]) -> None:
-    """Three weights of the guide and the probe, eight prompts, two seeds; the base, and again at the four fresh seeds; the tie set at these."""
+    """Three weights of the guide and the probe, eight prompts, two seeds; the base, also at the four fresh seeds; the tie set."""
     found = make(sets=[METRICS]).summary()
     assert found["judged_cells"] == 3 * 4 * 8 * 2 + 8 * 2 + 8 * 4
     assert found["fresh_cells"] == 3 * 4 * 8 * 4

@@ -160,6 +160,26 @@ def test_half_the_truth_chooses_for_the_other():
     assert table._half(np.full((2, 5), 0.4)) is None
 
 
+def _row(case: Case, ours: float | None, *, loss: float, best: float = 0.8, chosen: float = 0.7) -> table.Row:
+    """Return a run of which only the regrets and two truths are known."""
+    from collections import defaultdict
+
+    numbers: dict[str, float | None] = defaultdict(lambda: None)
+    numbers |= {"regret": ours, "regret of last": 1.0, "regret of held-out loss": loss, "regret of random": 1.2, "overfits": 1.0}
+    return table.Row(case, numbers | {"truth at best": best, "truth at chosen": chosen}, {}, {})
+
+
+def test_a_family_is_won_over_its_seeds():
+    """The mean over training seeds decides, and one rival that is better is enough to lose; U* given away is a plain difference."""
+    one, two, three = Case("riso", 8, "guide", 1), Case("riso", 8, "guide", 2), Case("riso", 16, "guide", 1)
+    won = [_row(one, 0.0, loss=0.1), _row(two, 0.3, loss=0.3)]
+    found = table.summary([*won, _row(three, 0.4, loss=0.3, chosen=0.5)])
+    assert found["families that over-fit"] == 2
+    assert found["share of them in which neither last, loss nor random is better"] == 0.5
+    assert found["U* given away: chosen"] == pytest.approx((0.1 + 0.1 + 0.3) / 3, abs=1e-4)
+    assert table.summary(won)["share of them in which neither last, loss nor random is better"] == 1
+
+
 def test_a_page_keeps_its_words():
     """Tables are exchanged between their marks; what a person wrote around them stays."""
     first = page.markdown_of([], before="# Title\n\nwords\n")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FLAT: Final = 0.03
 """U* of the epochs lies within this: the runs in which no choice is better than another, so that regret has no meaning."""
 
+CHOOSERS: Final = ("chosen", "last", "held-out loss", "random")
+REGRETS: Final = ("regret", "regret of last", "regret of held-out loss", "regret of random")
+
 
 @frozen(eq=False)
 class Row:
@@ -68,6 +71,8 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking) -> Row:
         "truth at best": best,
         "truth at chosen": float(real[chosen]),
         "truth at last": float(real[-1]),
+        "truth at held-out loss": float(real[int(np.nanargmin(loss))]) if np.isfinite(loss).any() else None,
+        "truth at random": float(real.mean()),
         "unet-progress": spearman(_style(scores, "unet-progress", at), truth.style[:, at] * truth.subject[:, at]),
         "unet-progress and style": spearman(_style(scores, "unet-progress", at), truth.style[:, at]),
         "grid": spearman(utility.ravel(), whole.ravel()),
@@ -140,8 +145,32 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
         "behind last where nothing over-fits": _of(np.mean, np.array(gap, dtype=np.float64)),
         "last": _of(np.mean, column("regret of last")), "held-out loss": _of(np.mean, column("regret of held-out loss")),
         "random": _of(np.mean, column("regret of random")), "best epoch in tie set": _of(np.mean, column("in tie set")),
+        "families that over-fit": float(len(_families(over))),
+        "share of them in which neither last, loss nor random is better": _of(np.mean, np.array([_wins(one) for one in _families(over)])),
+        **{f"U* given away: {name}": _of(np.mean, _given(rows, f"truth at {name}")) for name in CHOOSERS},
     }  # fmt: skip
     return {name: _rounded(value) for name, value in found.items()}
+
+
+def _families(rows: list[Row]) -> list[list[Row]]:
+    """Group runs that differ in the training seed alone."""
+    found: dict[Any, list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.case.style, row.case.images, row.case.strength), []).append(row)
+    return list(found.values())
+
+
+def _wins(family: list[Row]) -> float:
+    """1 when the mean regret is no higher than that of the last epoch, of the lowest held-out loss, or of an epoch at random; else 0."""
+    mean = {name: _of(np.mean, np.array([row.numbers[name] for row in family if row.numbers[name] is not None])) for name in REGRETS}
+    ours = mean.pop("regret")
+    return float(ours is None or all(other is None or ours <= other for other in mean.values()))
+
+
+def _given(rows: list[Row], name: str) -> Floats:
+    """What U* of an epoch lacks of the best one's, a run each."""
+    known = [(row.numbers["truth at best"], row.numbers[name]) for row in rows]
+    return np.array([best - value for best, value in known if best is not None and value is not None], dtype=np.float64)
 
 
 def spearman(one: Floats, other: Floats) -> float | None:
