@@ -10,7 +10,7 @@ import numpy as np
 from loraspec.engine import altered
 from loraspec.engine.altered import each
 from loraspec.engine.readings import ASKED, Reading, Unreadable, known_rows, mean_of, spaced
-from loraspec.sweetspot.readouts import Style, margins, nearest, places_of, real_distances, spread, threshold
+from loraspec.sweetspot.readouts import Style, between, margins, nearest, places_of, real_distances, spread, threshold
 
 if TYPE_CHECKING:
     from loraspec.engine.readings import Floats, Pictures
@@ -148,7 +148,7 @@ class VarietyReading(Reading):
         Like with like: a style in one colour makes any two pictures more alike, those of one prompt too, and is not collapse for that.
         """
         own = np.concatenate([self.training, self.heldout])
-        self.references = spread(own[None])[0] if len(own) > 1 else np.zeros(0)
+        self.references = between(own) if len(own) > 1 else np.zeros(0)
         prompts = self.base_features.reshape(len(self.gallery.prompts), len(self.gallery.seeds), -1)
         base = mean_of(spread(prompts.swapaxes(0, 1)))
         kept = mean_of(self.references) / base if base > 0 else np.nan

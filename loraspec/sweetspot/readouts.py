@@ -101,7 +101,7 @@ class Style:
         first = len(training) if len(heldout) else 0
         places = np.unique(np.linspace(first, len(every) - 1, LEFT_OUT).round().astype(int))
         axis = StyleAxis.fit(base, every)
-        near = Closeness.fit(axis, base, training, heldout)
+        near = Closeness.fit(axis, base, every, len(training))
         if len(every) < 3:
             return cls(axis, 1.0, axis.progress(every[places]), near)
         left = np.array([StyleAxis.fit(base, np.delete(every, i, 0)).progress(every[i : i + 1])[0] for i in places])
@@ -141,16 +141,18 @@ class Closeness:
     start: float
 
     @classmethod
-    def fit(cls, axis: StyleAxis, base: Floats, training: Floats, heldout: Floats) -> Closeness | None:
-        """Take the artist's pictures, ``[T, D]`` and ``[H, D]``, T at least 1, T + H at least 2, and the base's, ``[n, D]``, n at least 2.
+    def fit(cls, axis: StyleAxis, base: Floats, references: Floats, trained: int) -> Closeness | None:
+        """Take the artist's pictures, ``[m, D]``, the first ``trained`` (at least 1) of them training pictures, and the base's, ``[n, D]``.
+
+        m and n are at least 2.
 
         Returns:
             None when the base's pictures are as near to the artist's as those are to each other: there is no way to go.
         """
-        rows = axis.standardised(np.concatenate([training, heldout]) if len(heldout) else training)
-        made = cls(axis, rows, len(training), _between(rows).mean(), 1.0)
+        rows = axis.standardised(references)
+        made = cls(axis, rows, trained, between(rows).mean(), 1.0)
         start = 1 - float(made.of(base).mean())
-        return cls(axis, rows, made.trained, made.within, start) if start > 1e-9 else None
+        return cls(axis, rows, trained, made.within, start) if start > 1e-9 else None
 
     def of(self, features: Floats) -> Floats:
         """Return ``[n]`` for the n pictures of one cell: their mean is the cell's closeness, 0 the base, 1 the artist.
@@ -164,12 +166,12 @@ class Closeness:
             rows = self.axis.standardised(features[known])
             apart = distances(rows, self.references)
             away = (apart.sum(1) - apart[:, : self.trained].min(1)) / (apart.shape[1] - 1)
-            own = _between(rows)
+            own = between(rows)
             found[known] = 1 - (2 * away - 2 * own + own.mean() - self.within) / self.start
         return found
 
 
-def _between(rows: Floats) -> Floats:
+def between(rows: Floats) -> Floats:
     """Mean distance of each of n pictures to the others, ``[n]``."""
     found: Floats = distances(rows, rows).sum(1) / (len(rows) - 1)
     return found

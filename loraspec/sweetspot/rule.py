@@ -185,8 +185,8 @@ def _choose(
     if not fresh:
         return max(candidates, key=lambda e: (smooth[e], -e))
     candidates = [e for e in candidates if scores.epochs[e] in fresh] or candidates
-    seen, again = len(scores.seeds), fresh_seeds
-    value = {e: (seen * float(smooth[e]) + again * fresh.get(scores.epochs[e], -np.inf)) / (seen + again) for e in candidates}
+    heavy = (len(scores.seeds), fresh_seeds)
+    value = {e: float(np.average([smooth[e], fresh.get(scores.epochs[e], -np.inf)], weights=heavy)) for e in candidates}
     top = max(value.values())
     near = [e for e in candidates if value[e] >= top - NEAR]
     at = full_weight(scores.weights)

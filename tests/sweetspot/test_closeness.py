@@ -72,7 +72,7 @@ def test_the_mean_is_one_less_the_share_of_the_energy_distance() -> None:
 def test_copies_are_no_nearer_than_other_works() -> None:
     """A cell of copies of four training pictures, and cells of as many new works: with their originals the copies would win."""
     training, heldout = ARTIST[:4], ARTIST[100:103]
-    near = Closeness.fit(STYLE.axis, BASE, training, heldout)
+    near = Closeness.fit(STYLE.axis, BASE, np.concatenate([training, heldout]), 4)
     assert near is not None
     copies = np.repeat(training, 4, axis=0) + 0.05 * cloud("noise", 16)
     works = [float(near.of(cloud(f"works {number}", 16, at=4.0)).mean()) for number in range(20)]
@@ -111,7 +111,7 @@ def test_what_was_not_measured_does_not_count() -> None:
 
 def test_where_the_base_is_the_artist_there_is_no_way_to_go() -> None:
     """The gates say the rest."""
-    assert Closeness.fit(STYLE.axis, ARTIST[:20], ARTIST[:15], ARTIST[15:20]) is None
+    assert Closeness.fit(STYLE.axis, ARTIST[:20], ARTIST[:20], 15) is None
 
 
 def test_a_style_metric_votes_with_the_lesser_of_the_two() -> None:

@@ -61,6 +61,7 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking) -> Row:
     real, whole = truth.utility[:, at], truth.utility
     chosen = scores.epochs.index(ranking.epoch)
     loss = _heldout(scores)
+    lowest = int(np.nanargmin(loss)) if np.isfinite(loss).any() else None
     best = float(real.max())
     numbers: dict[str, float | None] = {
         "memorises": float(truth.copies[:12, at].max(initial=0) > 0.3),
@@ -71,7 +72,7 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking) -> Row:
         "truth at best": best,
         "truth at chosen": float(real[chosen]),
         "truth at last": float(real[-1]),
-        "truth at held-out loss": float(real[int(np.nanargmin(loss))]) if np.isfinite(loss).any() else None,
+        "truth at held-out loss": None if lowest is None else float(real[lowest]),
         "truth at random": float(real.mean()),
         "unet-progress": spearman(_style(scores, "unet-progress", at), truth.style[:, at] * truth.subject[:, at]),
         "unet-progress and style": spearman(_style(scores, "unet-progress", at), truth.style[:, at]),
@@ -79,7 +80,7 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking) -> Row:
         "originality": spearman(axes.score["originality"][0, :, at], 1 - truth.copies[:, at]) if "originality" in axes.score else None,
         "regret": regret(real, chosen),
         "regret of last": regret(real, len(real) - 1),
-        "regret of held-out loss": regret(real, int(np.nanargmin(loss))) if np.isfinite(loss).any() else None,
+        "regret of held-out loss": None if lowest is None else regret(real, lowest),
         "regret of random": _random(real),
         "regret of half the truth": _half(truth.halves),
         "agreement of halves": spearman(*truth.halves),
