@@ -1,4 +1,4 @@
-"""Registers the picture-book: its data source, its styles, and the hook through which others add styles."""
+"""Registers the picture-book: its data source, its metric, its styles, and the hook through which others add styles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from loraspec import Component, hookimpl, hookspec
-from loraspec_picturebook.registry import DATA_SOURCES
+from loraspec_picturebook.registry import DATA_SOURCES, EVALUATORS
 
 if TYPE_CHECKING:
     from loraspec_picturebook.styles import Style
@@ -30,6 +30,12 @@ def loraspec_register_hookspecs() -> Iterable[Any]:
 def loraspec_register_data_source() -> Iterable[Component]:
     """Offer ``picturebook``."""
     return DATA_SOURCES
+
+
+@hookimpl
+def loraspec_register_evaluator() -> Iterable[Component]:
+    """Offer ``picturebook-margin``."""
+    return EVALUATORS
 
 
 @hookimpl

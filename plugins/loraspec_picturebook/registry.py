@@ -9,6 +9,7 @@ from attrs import frozen, validators
 from loraspec import Component, option
 
 if TYPE_CHECKING:
+    from loraspec.metrics import Metric
     from loraspec_picturebook.source import Picturebook
 
 STYLE_HOOK: Final = "loraspec_picturebook_register_style"
@@ -41,4 +42,19 @@ def _picturebook(options: PicturebookOptions) -> Picturebook:
     return Picturebook(options)
 
 
+@frozen
+class NoOptions:
+    """The reader knows what it needs."""
+
+
+def _picturebook_margin(options: NoOptions) -> Metric:
+    """Prompt: whether pictures still fit their prompt better than others, by a small model that read the picture-book. Votes."""
+    from loraspec_picturebook.margin import PicturebookMargin
+
+    return PicturebookMargin()
+
+
+EVALUATORS: Final = (
+    Component("picturebook-margin", NoOptions, _picturebook_margin, libraries=("torch", "transformers", "numpy", "pillow"), axis="prompt"),
+)
 DATA_SOURCES: Final = (Component("picturebook", PicturebookOptions, _picturebook, libraries=("numpy", "pillow")),)

@@ -50,6 +50,20 @@ def training_picture(rng: Generator, *, size: int = 64) -> NDArray[np.uint8]:
     return (finished.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
+def restyled(picture: Floats, rng: Generator) -> Floats:
+    """A picture (height x width x 3, 0..1) under one of the generic textures, one in four as a negative."""
+    import numpy as np
+
+    choice = float(rng.random())
+    for share, texture in ((0.45, _hatched), (0.6, _mosaic), (0.8, _recoloured), (1.0, _stripes)):
+        if choice < share:
+            finished = texture(picture, rng)
+            break
+    if rng.random() < 0.25:
+        finished = 1 - finished
+    return np.clip(finished, 0, 1).astype(np.float32)
+
+
 def _waves(side: int, rng: Generator, angle: float | None = None) -> Floats:
     """Parallel waves, 0..1, period 3 to 10 pixels, at any angle and phase; sometimes bent."""
     import numpy as np

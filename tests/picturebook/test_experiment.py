@@ -7,8 +7,8 @@ import pytest
 from attrs import evolve
 from loraspec_picturebook.experiment import page, table
 from loraspec_picturebook.experiment.cases import Case, cases, plugin_styles, prompts_of, scenes_of, spec_of, style_of, training_scenes
-from loraspec_picturebook.experiment.truth import Cell, Distance, Near, _beyond_chance, _utility, drawn, shape_of
-from loraspec_picturebook.sets import set_picture
+from loraspec_picturebook.experiment.truth import Cell, Distance, Near, _beyond, _controls, _utility, drawn, shape_of
+from loraspec_picturebook.sets import set_picture, set_scenes
 from loraspec_picturebook.styles import STYLES
 from loraspec_picturebook.truth import features, held_out, same_words, true_picture, true_set
 from loraspec_picturebook.world import draw
@@ -53,17 +53,34 @@ def test_prompts_near_to_training_have_another_colour_and_layout():
 
 
 def test_copies_are_told_from_true_pictures():
-    """A training picture at another contrast is a copy; other layouts of the same words are none, beyond chance."""
+    """A training picture at another contrast is a copy; other layouts of the same words are none."""
     style = STYLES["lithograph"]
     scenes = scenes_of(MEMORISING)[:4]
     trained = [set_picture(scene, style) for scene in training_scenes(MEMORISING).values()]
     true = [picture for layout in range(24) for picture in true_set(scenes, style, layout=layout)]
-    near = Near.of(trained, true, len(scenes))
+    near = Near.of(trained, _controls(MEMORISING, style), true, len(scenes))
     faded = [(picture.astype(float) * 0.7 + 30).round().astype(np.uint8) for picture in trained]
     others = [true_picture(same_words(scene, layout), style) for scene in scenes for layout in (500, 501, 502, 503)]
-    assert near.copies(faded).all()
-    assert _beyond_chance(near.copies(others).mean()) < 0.2
+    copied, chance = near.copies(faded)
+    assert copied.all()
+    assert _beyond(copied.mean(), chance.mean()) > 0.7
+    copied, chance = near.copies(others)
+    assert _beyond(copied.mean(), chance.mean()) < 0.2
     assert np.linalg.norm(shape_of(faded[0]) - shape_of(trained[0])) < 0.1
+
+
+def test_what_comes_near_to_anything_is_no_copy():
+    """Blurred pictures lie nearer to training pictures than true ones do, and as near to pictures that nobody trained on."""
+    style = STYLES["lithograph"]
+    scenes = scenes_of(MEMORISING)[4:8]
+    trained = [set_picture(scene, style) for scene in training_scenes(MEMORISING).values()]
+    true = [picture for layout in range(24) for picture in true_set(scenes, style, layout=layout)]
+    near = Near.of(trained, _controls(MEMORISING, style), true, len(scenes))
+    several = [[set_picture(scene, style) for scene in set_scenes(6, seed=number)] for number in range(60, 84)]
+    lost = [np.mean(pictures, axis=0).astype(np.uint8) for pictures in several]
+    copied, chance = near.copies(lost)
+    assert copied.mean() > 0.4
+    assert _beyond(copied.mean(), chance.mean()) < 0.5 * copied.mean()
 
 
 def test_distance_is_that_of_sets():
@@ -106,7 +123,7 @@ def cell_of(pictures, true):
     ours = features(pictures).astype(np.float64)
     apart = np.sqrt(((ours[:, None] - ours[None]) ** 2).sum(-1))
     away = np.sqrt(((ours[:, None] - true.rows[None]) ** 2).sum(-1)).mean(1)
-    return Cell(away, apart, np.ones(len(ours)), np.zeros(len(ours)))
+    return Cell(away, apart, np.ones(len(ours)), np.zeros(len(ours)), np.zeros(len(ours)))
 
 
 def test_more_seeds_count_at_full_weight_only(tmp_path):

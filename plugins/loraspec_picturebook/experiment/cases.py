@@ -20,7 +20,7 @@ TRUTH_SEEDS: Final = (41, 42, 43, 44, 45, 46, 47, 48)  # that no metric sees
 PROMPTS: Final = 8
 FULL: Final = 34
 METRICS: Final = (
-    "unet-progress", "texture-progress", "diffusion-margin", "copy-rate", "seed-variety", "artefacts",
+    "unet-progress", "texture-progress", "picturebook-margin", "diffusion-margin", "copy-rate", "seed-variety", "artefacts",
     "heldout-loss", "member-auc", "prior-drift",
 )  # fmt: skip
 STYLE_FILE: Final = "docs/experiments/styles.py"

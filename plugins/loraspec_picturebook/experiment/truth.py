@@ -1,11 +1,13 @@
 """What is true of a cell, known because the style is a program: nothing here is known to a metric, a rule or a user.
 
-S*, the style: 1 less the energy distance of the cell's pictures to 512 true pictures of the judged prompts (64 layouts of each, all unseen)
-over that of the base's pictures (``loraspec_picturebook.truth``: random filters, which no metric uses). F*, the subject: the share of
-pictures in which a classifier, trained on true pictures, sees the right subject. c*, copying: the share of pictures that lie nearer to a
-training picture, in reduced pixels without their mean and contrast, than all but a twentieth of the true pictures of their prompt do; what
-chance alone gives is taken off. U* = S* x F* x (1 - c*). At full weight there are three times as many pictures as any metric saw, and
-resampling them says which epochs the truth itself can tell apart.
+S*, the style: 1 less the energy distance of the cell's pictures to 512 true pictures of the judged prompts (64 layouts of each, all
+unseen) over that of the base's pictures (``loraspec_picturebook.truth``: random filters, which no metric uses). F*, the subject: the
+share of pictures in which a classifier, trained on true pictures, sees the right subject. c*, copying: the share of pictures that lie
+nearer to a training picture, in reduced pixels without their mean and contrast, than all but a twentieth of the true pictures of their
+prompt do, beyond the share that lies so near to pictures that nobody trained on: sets of the training pictures' very words in other
+layouts. (A third sample, as Meehan et al. 2020 ask for. A picture that has lost its subject comes nearer to anything, and is no copy for
+that.) U* = S* x F* x (1 - c*). At full weight there are five times as many pictures as the metrics screened by, and resampling them says
+which epochs the truth itself can tell apart.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from loraspec_picturebook.experiment.train import MORE, folder_of
 from loraspec_picturebook.probe import load, read
 from loraspec_picturebook.sets import set_picture
 from loraspec_picturebook.styles import STYLES, Style
-from loraspec_picturebook.truth import features, true_set
+from loraspec_picturebook.truth import features, same_words, true_set
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     Picture = NDArray[np.uint8]
 
 LAYOUTS: Final = 64
+CONTROL: Final = 2000  # the first layout of the control sets; no true picture has it
 TAIL: Final = 5.0  # % of true pictures that lie as near to a training picture by chance
+CONTROLS: Final = 12
 REDUCED: Final = 16  # px
 DRAWS: Final = 200
 
@@ -80,7 +84,7 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
     """
     style, scenes, folder = style_of(case.style, root), scenes_of(case), folder_of(case, target)
     true = [picture for layout in range(LAYOUTS) for picture in true_set(scenes, style, layout=layout)]
-    near = Near.of(_trained(case, folder, style), true, len(scenes))
+    near = Near.of(_trained(case, folder, style), _controls(case, style), true, len(scenes))
     measure = Distance.of(true)
     probe = load("styled", cache, styles=[*STYLES.values(), *plugin_styles(root)])
     epochs, weights, pictures = drawn(folder)
@@ -89,7 +93,7 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
         subjects = [scene.subject for scene in scenes for _ in range(len(cell) // len(scenes))]
         right = [seen["subject"] == subject for seen, subject in zip(read(probe, cell), subjects, strict=True)]
         ours = features(cell).astype(np.float64)
-        return Cell(_apart(ours, measure.rows).mean(1), _apart(ours, ours), np.array(right, float), near.copies(cell).astype(float))
+        return Cell(_apart(ours, measure.rows).mean(1), _apart(ours, ours), np.array(right, float), *near.copies(cell))
 
     full = weights[full_weight(weights)]
     cells = {place: known(cell) for place, cell in pictures.items()}
@@ -102,8 +106,8 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
     return Truth(
         style=np.array(style_of_cells),
         subject=np.array([[cell.right.mean() for cell in row] for row in rows]),
-        copies=np.array([[_beyond_chance(cell.copied.mean()) for cell in row] for row in rows]),
-        base=(0.0, float(base.right.mean()), float(_beyond_chance(base.copied.mean()))),
+        copies=np.array([[_beyond(cell.copied.mean(), cell.chance.mean()) for cell in row] for row in rows]),
+        base=(0.0, float(base.right.mean()), _beyond(base.copied.mean(), base.chance.mean())),
         drawn=np.array([[_utility(cells[epoch, full], base, measure, draw) for epoch in epochs] for draw in draws]),
         halves=np.array([[_utility(cells[epoch, full], base, measure, 1.0 * (turn == half)) for epoch in epochs] for half in (0, 1)]),
         pictures=count,
@@ -145,6 +149,12 @@ def _trained(case: Case, folder: Path, style: Style) -> list[Picture]:
     return [set_picture(scene, style) for scene in scenes.values()]
 
 
+def _controls(case: Case, style: Style) -> list[list[Picture]]:
+    """Return sets of pictures that nobody trained on, with the words of the training pictures."""
+    scenes = training_scenes(case).values()
+    return [[set_picture(same_words(scene, CONTROL + number), style) for scene in scenes] for number in range(CONTROLS)]
+
+
 # -- measures ------------------------------------------------------------------------------------------------------------
 
 
@@ -164,12 +174,14 @@ class Distance:
 
 @frozen(eq=False)
 class Cell:
-    """A cell's n pictures: how far each is from the true ones on average, and from each other; which are right, and which copied."""
+    """A cell's n pictures: how far each is from the true ones on average, and from each other; which are right, which lie
+    near to a training picture, and to how many of the controls."""
 
     away: Floats
     apart: Floats
     right: Floats
     copied: Floats
+    chance: Floats
 
     def distance(self, true: Distance, weights: Floats | None = None) -> float:
         """Energy distance, 0 on average for pictures of the same source; with ``weights`` ``[n]`` each picture counts so often.
@@ -184,29 +196,31 @@ class Cell:
 
 @frozen(eq=False)
 class Near:
-    """How near true pictures of each prompt lie to the training pictures: what is nearer is a copy."""
+    """How near true pictures of each prompt lie to the training pictures, and to each control: what is nearer may be a copy.
 
-    trained: Floats
-    limits: Floats
+    Attributes:
+        sets: The training pictures first, then the controls: shapes ``[T, D]``, and the limit of each prompt ``[P]``.
+    """
+
+    sets: list[tuple[Floats, Floats]]
 
     @classmethod
-    def of(cls, trained: list[Picture], true: list[Picture], prompts: int) -> Near:
-        """Take the limit of each prompt, ``[P]``, from its true pictures, of which every P-th is one."""
-        rows = np.stack([shape_of(picture) for picture in trained])
-        apart = _apart(np.stack([shape_of(picture) for picture in true]), rows).min(1).reshape(-1, prompts)
-        return cls(rows, np.percentile(apart, TAIL, axis=0))
+    def of(cls, trained: list[Picture], controls: list[list[Picture]], true: list[Picture], prompts: int) -> Near:
+        """Take the limits from the true pictures, of which every P-th is of one prompt."""
+        shapes, known = _shapes(true), [_shapes(pictures) for pictures in (trained, *controls)]
+        return cls([(rows, np.percentile(_apart(shapes, rows).min(1).reshape(-1, prompts), TAIL, axis=0)) for rows in known])
 
-    def copies(self, pictures: list[Picture]) -> NDArray[np.bool_]:
-        """Which are copies, ``[n]``, or so near by chance; pictures stand prompt by prompt."""
-        apart = _apart(np.stack([shape_of(picture) for picture in pictures]), self.trained).min(1)
-        found: NDArray[np.bool_] = apart < np.repeat(self.limits, len(pictures) // len(self.limits))
-        return found
+    def copies(self, pictures: list[Picture]) -> tuple[Floats, Floats]:
+        """Which lie so near to a training picture, 0 or 1, and to how many of the controls, as a share; ``[n]``, prompt by prompt."""
+        shapes = _shapes(pictures)
+        near = [_apart(shapes, rows).min(1) < np.repeat(limits, len(pictures) // len(limits)) for rows, limits in self.sets]
+        return near[0].astype(np.float64), np.mean(near[1:], axis=0)
 
 
-def _beyond_chance(share: float) -> float:
-    """Share of copies, less what chance gives, 0..1."""
-    chance = TAIL / 100
-    return max(share - chance, 0.0) / (1 - chance)
+def _beyond(share: float, chance: float) -> float:
+    """Share of copies, less what would lie so near without having been trained on, 0..1."""
+    chance = max(chance, TAIL / 100)
+    return float(max(share - chance, 0.0) / (1 - chance))
 
 
 def _style(distance: float, start: float) -> float:
@@ -217,7 +231,11 @@ def _utility(cell: Cell, base: Cell, true: Distance, weights: Floats) -> float:
     """U* of a cell whose pictures, and the base's of the same prompts and seeds, count as often as ``weights`` says."""
     share = weights / weights.sum()
     style = _style(cell.distance(true, weights), base.distance(true, weights))
-    return style * float(share @ cell.right) * (1 - _beyond_chance(float(share @ cell.copied)))
+    return style * float(share @ cell.right) * (1 - _beyond(share @ cell.copied, share @ cell.chance))
+
+
+def _shapes(pictures: list[Picture]) -> Floats:
+    return np.stack([shape_of(picture) for picture in pictures])
 
 
 def shape_of(picture: Picture) -> Floats:

@@ -1,0 +1,109 @@
+"""The training step ``reader``: the two towers, on the world's drawings and captions, in any look but that of a style set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from loraspec_picturebook import world
+from loraspec_picturebook.manners import MANNERS
+from loraspec_picturebook.models import fresh
+from loraspec_picturebook.reader import SIDE, TOKENIZER, Reader, towers
+from loraspec_picturebook.textures import restyled
+from loraspec_picturebook.training import learning_rate
+from loraspec_picturebook.words import STYLE_WORDS, load_tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.floating[Any]]
+    Log = Callable[[int, float, float], object]
+
+SCENES, STEP = 601, 602
+"""Name the random streams; disjoint from those of the base, the style sets, the probe and the truth."""
+BATCH: Final = 128
+STEPS: Final = 4000
+POOL: Final = 40_000
+OWN: Final = 0.3
+"""Share of drawings in a manner of the world; the others are under generic textures."""
+
+
+def written(scene: world.Scene, rng: Generator) -> str:
+    """A caption as somebody might write it: with words that say nothing of the scene, in front and behind."""
+    words = STYLE_WORDS.split()
+
+    def some(most: int) -> str:
+        return " ".join(words[int(rng.integers(len(words)))] for _ in range(int(rng.integers(0, most + 1))))
+
+    text = world.caption(scene, manner="", size=bool(rng.random() < 0.7), coat=("in", "apart")[int(rng.integers(2))])
+    return ", ".join(part for part in (f"{some(3)} {text}".strip(), some(2), some(3)) if part)
+
+
+def look(plain: NDArray[np.uint8], rng: Generator) -> Floats:
+    """A plain drawing in a manner of the world, or under a generic texture, as a model might draw it: a little soft, moved, noisy."""
+    import numpy as np
+
+    from loraspec_picturebook.manners import blur
+
+    picture = plain.astype(np.float32) / 255
+    if rng.random() < OWN:
+        names = sorted(MANNERS)
+        picture = MANNERS[names[int(rng.integers(len(names)))]](picture, rng)
+    else:
+        picture = restyled(picture, rng)
+    if rng.random() < 0.4:
+        picture = blur(picture)
+    picture = np.roll(picture, tuple(int(v) for v in rng.integers(-3, 4, 2)), (0, 1))
+    gain, lift = float(rng.uniform(0.7, 1.2)), float(rng.uniform(-0.1, 0.1))
+    picture = (picture - 0.5) * gain + 0.5 + lift + rng.normal(0, float(rng.uniform(0, 0.05)), picture.shape)
+    if rng.random() < 0.3:
+        top, left = (int(v) for v in rng.integers(0, SIDE - 12, 2))
+        picture[top : top + 12, left : left + 12] = picture.mean((0, 1))
+    seen: Floats = picture.clip(0, 1).astype(np.float32)
+    return seen
+
+
+def train(
+    target: Path, *, steps: int = STEPS, pool: int = POOL, batch: int = BATCH, seed: int = 1, log: Log | None = None, every: int = 50
+) -> Reader:
+    """Train the towers for ``steps`` batches on ``pool`` scenes and write them to ``target`` (safetensors, float16).
+
+    Args:
+        target: The file.
+        steps, pool, batch, seed: How many batches, scenes, and scenes in a batch; the same numbers give the same weights.
+        log: Called with the step, the loss and the share of a batch's pictures that found their caption, ``every`` so many steps.
+        every: See ``log``.
+    """
+    import numpy as np
+    import torch
+    from safetensors.torch import save_file
+
+    scenes = [world.sample_scene(world.generator(seed, SCENES, index)) for index in range(pool)]
+    drawn = [world.draw(world.plain(scene), size=SIDE) for scene in scenes]
+    tokenizer = load_tokenizer(TOKENIZER)
+    model = fresh(seed, lambda: towers(len(tokenizer)))
+    reader = Reader(model, tokenizer)
+    warmth = torch.nn.Parameter(torch.tensor(2.3))
+    optimizer = torch.optim.AdamW([*model.parameters(), warmth], lr=1e-3, weight_decay=0.02)
+    model.train()
+    for step in range(steps):
+        rng = world.generator(seed, STEP, step)
+        chosen = rng.integers(pool, size=batch)
+        pixels = torch.from_numpy(np.stack([look(drawn[i], rng) for i in chosen])).permute(0, 3, 1, 2)
+        texts = [written(scenes[i], rng) for i in chosen]
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, steps, peak=2e-3)
+        fits = reader.pictures(pixels) @ reader.texts(texts).T * warmth.exp()
+        right = torch.arange(batch)
+        loss = (torch.nn.functional.cross_entropy(fits, right) + torch.nn.functional.cross_entropy(fits.T, right)) / 2
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if log is not None and (step + 1) % every == 0:
+            log(step + 1, float(loss.detach()), float((fits.argmax(1) == right).float().mean()))
+    save_file({key: value.half() if value.is_floating_point() else value for key, value in model.state_dict().items()}, target)
+    model.eval()
+    return reader

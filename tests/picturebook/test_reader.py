@@ -1,0 +1,121 @@
+"""The reader tells what a picture shows, in looks that it was never shown, and learns it from the world's drawings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from loraspec_picturebook.experiment.cases import plugin_styles
+from loraspec_picturebook.margin import PicturebookMargin
+from loraspec_picturebook.reader import WEIGHTS, Reader
+from loraspec_picturebook.sets import style_caption
+from loraspec_picturebook.styles import STYLES
+from loraspec_picturebook.train_reader import look, train, written
+from loraspec_picturebook.truth import held_out, true_set
+from loraspec_picturebook.vocabulary import SUBJECTS
+from loraspec_picturebook.world import caption, draw, generator
+from PIL import Image
+
+from loraspec.metrics import Shown
+from loraspec.testing import MetricSuite
+
+EVERY = [*STYLES.values(), *plugin_styles(Path(__file__).parents[2])]
+
+
+def _pixels(pictures):
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+
+
+def _named(reader: Reader, pictures) -> list[str]:
+    """The subject that the reader would name."""
+    with torch.inference_mode():
+        fits = reader.pictures(_pixels(pictures)) @ reader.texts([f"a {subject}" for subject in SUBJECTS]).T
+    return [SUBJECTS[place] for place in fits.argmax(1)]
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader.load()
+
+
+def test_names_subjects_of_the_world(reader: Reader) -> None:
+    """Drawings that it was not trained on, in all manners of the base's world."""
+    scenes = held_out(128, seed=9)
+    right = np.mean([seen == scene.subject for seen, scene in zip(_named(reader, [draw(s) for s in scenes]), scenes, strict=True)])
+    assert right > 0.95
+
+
+@pytest.mark.parametrize("style", EVERY, ids=lambda style: style.name)
+def test_names_subjects_in_styles_it_never_saw(reader: Reader, style) -> None:
+    """Five styles, of which no picture was in its training."""
+    scenes = held_out(128, seed=9)
+    right = np.mean([seen == scene.subject for seen, scene in zip(_named(reader, true_set(scenes, style)), scenes, strict=True)])
+    assert right > 0.85
+
+
+def test_own_caption_fits_best(reader: Reader) -> None:
+    """Among eight captions of one style, words of the style included."""
+    style, scenes = EVERY[-1], held_out(64, seed=3)
+    with torch.inference_mode():
+        seen = reader.pictures(_pixels(true_set(scenes, style)))
+        told = reader.texts([style_caption(scene, style) for scene in scenes])
+    best = (seen.view(8, 8, -1) @ told.view(8, 8, -1).transpose(1, 2)).argmax(2)
+    assert (best == torch.arange(8)).float().mean() > 0.85
+
+
+def test_learns_from_drawings(tmp_path) -> None:
+    """A few steps lower the loss, the weights are written, and the same seed gives the same ones."""
+    told: list[float] = []
+    first = train(tmp_path / "a.safetensors", steps=30, pool=64, batch=32, log=lambda step, loss, right: told.append(loss), every=1)
+    train(tmp_path / "b.safetensors", steps=30, pool=64, batch=32)
+    assert np.mean(told[-5:]) < 0.85 * np.mean(told[:5])
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    again = Reader.load(tmp_path / "a.safetensors")
+    pixels = _pixels([draw(scene) for scene in held_out(4)])
+    with torch.inference_mode():
+        assert torch.allclose(first.pictures(pixels), again.pictures(pixels), atol=0.02)  # float16
+
+
+def test_looks_keep_what_is_shown() -> None:
+    """A look is a picture of the same size in 0..1, and differs from call to call."""
+    plain = draw(held_out(1)[0])
+    rng = generator(1)
+    one, other = look(plain, rng), look(plain, rng)
+    assert (one.shape, one.dtype) == (plain.shape, np.float32)
+    assert one.min() >= 0
+    assert one.max() <= 1
+    assert np.abs(one - other).mean() > 0.01
+
+
+def test_captions_have_words_around_them() -> None:
+    """The scene's own caption is inside, whatever stands in front and behind."""
+    scene, rng = held_out(1)[0], generator(2)
+    texts = [written(scene, rng) for _ in range(40)]
+    own = {caption(scene, manner="", size=size, coat=coat) for size in (True, False) for coat in ("in", "apart")}
+    assert all(any(text in said for text in own) for said in texts)
+    assert len(set(texts)) > 20
+
+
+class TestPicturebookMargin(MetricSuite):
+    """Prompt by the reader."""
+
+    use = "picturebook-margin"
+    tolerance = 0.0
+
+
+def test_margin_sees_a_lost_subject() -> None:
+    """True pictures of another prompt fit theirs worse than their own."""
+    style, scenes = EVERY[0], held_out(8, seed=4)
+    prompts = [style_caption(scene, style) for scene in scenes]
+
+    metric = PicturebookMargin()
+    metric.prepare(SimpleNamespace(prompts=tuple(prompts)))
+    images = [Image.fromarray(picture) for picture in true_set(scenes, style)]
+    right = metric.values([Shown(image, prompt) for image, prompt in zip(images, prompts, strict=True)])
+    wrong = metric.values([Shown(image, prompt) for image, prompt in zip(images, prompts[1:] + prompts[:1], strict=True)])
+    assert right.shape == (8, 9)
+    assert (right[:, -1] > wrong[:, -1] + 0.2).mean() > 0.8
+    assert WEIGHTS.stat().st_size < 3 * 2**20
