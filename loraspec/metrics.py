@@ -86,12 +86,15 @@ class Metric:
         cost: For people: what a picture costs.
         validity: For people: how many pictures a cell needs, and what is known against it.
         notes: Sentences about what ``prepare`` found, printed beside the numbers.
+        reserve: Whether it votes only where no other metric of its axis does; ``prepare`` may set it when it finds that it cannot judge
+            without the help of what it judges.
     """
 
     axis: ClassVar[Axis]
     cost: ClassVar[str]
     validity: ClassVar[str]
     notes: tuple[str, ...] = ()
+    reserve: bool = False
 
     def prepare(self, gallery: Gallery) -> None:
         """Take what ``values`` will need (the base's U-Net, the prompts); called once in a run, before ``values``."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from attrs import evolve
 
 from loraspec.engine import selflock
 from loraspec.engine.readings import Unreadable, mean_of, unread
@@ -23,7 +24,7 @@ from loraspec.gridplan import CONFIRMED, other_seeds
 from loraspec.metrics import Metric
 from loraspec.plan import canonical, plain
 from loraspec.surroundings import packages
-from loraspec.sweetspot.measured import Measured, Scores
+from loraspec.sweetspot.measured import Measured, Scores, heard
 from loraspec.sweetspot.ranking import Ranking
 from loraspec.sweetspot.rule import full_weight
 from loraspec.sweetspot.rule import rank as ranked
@@ -167,7 +168,8 @@ def _measured(run: Run, name: str, metric: Metric) -> Measured:
         facts = {"pairs": pairs, "self_lock": (recalled := selflock.self_lock(reading))}
         notes += selflock.told(recalled)
     base = reading.base.reshape(shape[2:])
-    return Measured(name, metric.axis, values, base, reading.references, reading.scale, reading.gates(), tuple(notes), facts, closeness)
+    made = Measured(name, metric.axis, values, base, reading.references, reading.scale, reading.gates(), tuple(notes), facts, closeness)
+    return evolve(made, reserve=metric.reserve)
 
 
 def _draw(run: Run) -> None:
@@ -270,7 +272,7 @@ def _confirmed(run: Run, scores: Scores, ranking: Ranking) -> Scores | None:
     """Measure the tie set, or its best, on seeds that decided nothing; None where there is nothing to confirm."""
     seeds = run.plan.grid.fresh_seeds
     tied = sorted((one for one in ranking.epochs if one.tied), key=lambda one: -one.key.value)[:CONFIRMED]
-    voices = [measured for measured in scores.measured if measured.votes and np.isfinite(measured.values).any()]
+    voices = heard(scores.measured)
     if not seeds or not tied or not voices:
         return None
     epochs = tuple(sorted(one.epoch for one in tied))
@@ -284,7 +286,7 @@ def _confirmed(run: Run, scores: Scores, ranking: Ranking) -> Scores | None:
             reading = _reading(run, name, metrics[name])
             values, closeness, _ = _values(run, reading, epochs, seeds, phase=f"confirm {name}")
             base = reading.numbers(gallery.pictures(0, 0.0, seeds=seeds), len(seeds)).reshape(len(gallery.prompts), len(seeds))
-            measured = Measured(name, voice.axis, values, base, voice.references, voice.scale, voice.gates, closeness=closeness)
+            measured = evolve(voice, values=values, base=base, closeness=closeness, notes=(), facts={})
             save(run, measured, fresh=fresh)
         stored = _stored(run, name, epochs=epochs, seeds=seeds)
         if stored is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import field, frozen
 
-from loraspec.sweetspot.measured import Measured, Scores
+from loraspec.sweetspot.measured import Measured, Scores, heard
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,7 +95,7 @@ def axes_of(scores: Scores, draws: Draws) -> Axes:
     missing: dict[str, str] = {}
     for axis in (*VOTING, "health"):
         of_axis = [m for m in scores.measured if m.axis == axis]
-        voices = [m for m in of_axis if m.votes and np.isfinite(m.values).any()]
+        voices = heard(of_axis)
         if not voices:
             failed = ", ".join(f"{m.name} failed {_failed(m)}" for m in of_axis)
             missing[axis] = failed or "no metric measures it"

@@ -5,7 +5,7 @@ Letters: E epochs, W weights, P prompts, S seeds, R reference pictures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -67,6 +67,7 @@ class Measured:
         notes: Sentences that the report prints beside the numbers.
         closeness: Of a style metric, ``[E, W, P, S]``: how near a cell's pictures are to the artist's in every direction, 0 the base, 1 the
             artist (``loraspec.sweetspot.readouts.Closeness``). It votes with this or its progress, whichever is less; None: with progress.
+        reserve: Whether it votes only where no other metric of its axis does.
         facts: Further series of a diagnostic by name, lists of numbers one per epoch; of ``copy-rate`` the
             nearest pairs under ``pairs``, and ``self_lock``: what training captions give back.
     """
@@ -81,11 +82,19 @@ class Measured:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(factory=dict)
     closeness: Floats | None = None
+    reserve: bool = False
 
     @property
     def votes(self) -> bool:
         """Whether it may vote: no diagnostic, no gate failed."""
         return self.axis != "diagnostic" and not any(gate.passed is False for gate in self.gates)
+
+
+def heard(measured: Sequence[Measured]) -> list[Measured]:
+    """Return those that decide: with numbers, through every gate, and those in reserve only where no other of their axis is."""
+    able = [one for one in measured if one.votes and np.isfinite(one.values).any()]
+    served = {one.axis for one in able if not one.reserve}
+    return [one for one in able if not one.reserve or one.axis not in served]
 
 
 @frozen(eq=False)

@@ -18,7 +18,7 @@ from loraspec.sweetspot.measured import AXES, Gate, GateName, Measured, Scores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 4
+VERSION = 5
 SCORES, FRESH = "scores", "scores/fresh"
 LARGEST = 64 * 2**20  # bytes
 MOST = 4_000_000  # numbers
@@ -58,6 +58,7 @@ class ScoreFile:
             "values": numbers(measured.values),
             "base": numbers(measured.base),
             "closeness": None if measured.closeness is None else numbers(measured.closeness),
+            "reserve": measured.reserve,
             "references": numbers(measured.references),
             "scale": numbers(measured.scale),
             "gates": [{**asdict(gate), "value": numbers(gate.value), "limit": numbers(gate.limit)} for gate in measured.gates],
@@ -173,8 +174,15 @@ def _file(raw: dict[str, Any]) -> ScoreFile:
         tuple(str(one) for one in raw["notes"]),
         dict(raw["facts"]),
         closeness,
+        _truth(raw["reserve"]),
     )
     return ScoreFile(str(raw["key"]), Scores(epochs, weights, prompts, seeds, (measured,), _whole(raw["heldout"]), _whole(raw["exposure"])))
+
+
+def _truth(raw: Any) -> bool:
+    if not isinstance(raw, bool):
+        raise TypeError(f"reserve is {raw!r}; true or false")
+    return raw
 
 
 def _array(raw: Any, depth: int) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from loraspec_picturebook.export import BASE, load_pipeline
 from loraspec_picturebook.probe import accuracy, load, score
+from loraspec_picturebook.reader import Reader
 from loraspec_picturebook.styles import STYLES
 from loraspec_picturebook.truth import held_out, true_set
 from loraspec_picturebook.world import caption, draw
@@ -77,6 +78,10 @@ def table(folder: Path, cache: Path, *, prompts: int = PROMPTS) -> list[tuple[st
     rows.append((f"autoencoder PSNR, {prompts} held-out drawings, dB", reconstruction(pipeline.vae, [draw(s) for s in scenes]), 27.0))
     for name in STYLES:
         rows.append((f"autoencoder PSNR, the same as {name}, dB", reconstruction(pipeline.vae, true_set(scenes, name)), 27.0))
+    reader, subjects = Reader.load(), [scene.subject for scene in scenes]
+    for name, shown in {"drawings": [draw(s) for s in scenes], **{name: true_set(scenes, name) for name in STYLES}}.items():
+        right = [seen == subject for seen, subject in zip(reader.named(shown), subjects, strict=True)]
+        rows.append((f"reader, the same as {name}: subject named", sum(right) / len(right), 0.9))
     with torch.inference_mode():
         pictures = generate(pipeline, [caption(scene) for scene in scenes])
     rows += [(f"{prompts} held-out prompts: {what} right", got, 0.85) for what, got in score(probe, pictures, scenes).items()]

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from loraspec_picturebook.vocabulary import SUBJECTS
 from loraspec_picturebook.words import load_tokenizer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
     from transformers import CLIPTokenizer
 
@@ -80,6 +83,16 @@ class Reader:
         import torch
 
         return _unit(self.model["text"](torch.cat([first, rest], 1)))
+
+    def named(self, pictures: Sequence[NDArray[np.uint8]]) -> list[str]:
+        """The subject that each picture, 64 x 64 x 3, fits best."""
+        import numpy as np
+        import torch
+
+        with torch.inference_mode():
+            pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+            fits = self.pictures(pixels) @ self.texts([f"a {subject}" for subject in SUBJECTS]).T
+        return [SUBJECTS[place] for place in fits.argmax(1).tolist()]
 
     def ids(self, text: str) -> list[int]:
         """Tokens of a text without marks and commas."""

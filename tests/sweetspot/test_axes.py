@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from loraspec.sweetspot.axes import KEPT, LOST, Draws, axes_of
-from loraspec.sweetspot.measured import Measured, Scores
+from loraspec.sweetspot.measured import Gate, Measured, Scores, heard
 
 KAPPA = 0.25
 
@@ -30,6 +30,22 @@ def test_what_is_asked_goes_from_the_base_s_margin_to_kappa(progress: float | No
     assert prompt_axis([half, half], progress=progress) == pytest.approx(0.5)
     assert prompt_axis([asked * LOST] * 2, progress=progress) == pytest.approx(0.0)
     assert prompt_axis([asked * KEPT] * 2, progress=progress) == pytest.approx(1.0)
+
+
+def test_a_metric_in_reserve_is_heard_where_no_other_is() -> None:
+    """Beside another voice of its axis it counts for nothing, alone it counts whole; one that fails a gate is no other voice."""
+    one, shape = np.ones((2, 1)), (1, 1, 2, 1)
+    obeys, reserve = Measured("a", "prompt", np.full(shape, 1.0), one), Measured("b", "prompt", np.full(shape, 0.0), one, reserve=True)
+    failed = Measured("c", "prompt", np.full(shape, 1.0), one, gates=(Gate("alive", 0.5, 0.75, False, ""),))
+    style = Measured("d", "style", np.full(shape, 1.0), 0 * one, reserve=True)
+
+    def prompt(*measured: Measured) -> float:
+        scores = Scores((1,), (1.0,), ("a", "b"), (1,), measured, 3)
+        return float(axes_of(scores, Draws.make(2, 1, count=3, seed=0)).score["prompt"][0, 0, 0])
+
+    assert prompt(obeys, reserve) == prompt(reserve, obeys) == 1.0
+    assert prompt(reserve) == prompt(reserve, failed) == prompt(reserve, style) == 0.0
+    assert heard([obeys, reserve, failed, style]) == [obeys, style]
 
 
 def test_a_plain_prompt_does_not_pay_for_a_lost_one() -> None:

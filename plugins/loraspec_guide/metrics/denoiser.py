@@ -84,7 +84,8 @@ class DiffusionMargin(Metric):
     """Whether a picture fits its prompt better than others, by the model as a classifier (Li et al. 2023, Clark and Jaini 2023).
 
     A base that has never seen the style may be unable to read it, the artist's own pictures included. Then the last epoch's LoRA helps it,
-    at the least weight at which the artist's pictures are read well enough: one reader for every cell, half of it still the base.
+    at the least weight at which the artist's pictures are read well enough: one reader for every cell, half of it still the base. What the
+    LoRA draws wrong such a reader may take for right, so it stands back where another metric of prompts votes.
     """
 
     axis: ClassVar[Axis] = "prompt"
@@ -106,8 +107,10 @@ class DiffusionMargin(Metric):
             if kept[weight] >= READABLE:
                 break
         self._reader = best = max(kept, key=lambda weight: kept[weight])
+        self.reserve = best > 0
         told = f"the base with the last epoch's LoRA at {best:g}" if best else "the base alone"
-        self.notes = (f"prompts are read by {told}, by which the user's own pictures have {kept[best]:.0%} of the base's margin",)
+        note = f"prompts are read by {told}, by which the user's own pictures have {kept[best]:.0%} of the base's margin"
+        self.notes = (f"{note}; so helped it votes only where no other metric of prompts does" if best else note,)
 
     def _margin(self, pictures: Sequence[Shown]) -> float:
         found = margins(self.values(pictures), places_of([shown.prompt for shown in pictures], self._prompts))
