@@ -1,6 +1,6 @@
 """The sweet-spot experiment: ``python -m loraspec_picturebook.experiment``, or ``make truth``; hours, and may be stopped anywhere.
 
-Four stages: ``train`` runs every case, ``judge`` measures and ranks it with the metrics of a default run, ``more`` draws the pictures that
+Four stages: ``train`` runs every case, ``judge`` measures and ranks it as the embedded profile does, ``more`` draws the pictures that
 only the truth sees, ``table`` compares with the truth and writes the tables. Start the first three as often as there are cores: each case
 is done by one process.
 """
@@ -11,9 +11,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from attrs import evolve
+
 from loraspec_picturebook.experiment.cases import Case, cases
 from loraspec_picturebook.experiment.page import json_of, markdown_of
-from loraspec_picturebook.experiment.table import Row, row_of
+from loraspec_picturebook.experiment.table import BLIND, SCREENED, Row, row_of
 from loraspec_picturebook.experiment.train import folder_of, judged, trained, widened
 from loraspec_picturebook.experiment.truth import truth_of
 
@@ -54,7 +56,9 @@ def _row(case: Case, target: Path, root: Path) -> Row | None:
         _say(f"table: {case.name} is left out, it was not judged yet")
         return None
     fresh = together([read_score(path) for path in sorted((folder / FRESH).glob("*.json"))])
-    return row_of(case, truth_of(case, target, root, cache=target), scores, rank(scores, fresh=fresh, seed=case.seed))
+    blind = evolve(scores, measured=tuple(one for one in scores.measured if one.name != "picturebook-margin"))
+    others = {SCREENED: rank(scores, seed=case.seed), BLIND: rank(blind, seed=case.seed)}
+    return row_of(case, truth_of(case, target, root, cache=target), scores, rank(scores, fresh=fresh, seed=case.seed), others)
 
 
 def _say(text: str) -> None:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 FLAT: Final = 0.03
 """U* of the epochs lies within this: the runs in which no choice is better than another, so that regret has no meaning."""
 
+SCREENED: Final = "regret of the judged seeds alone"
+BLIND: Final = "regret of the judged seeds alone, without picturebook-margin"
+OTHERS: Final = (SCREENED, BLIND)
+"""Regrets of what would have been chosen without confirmation, and without the reader; the confirmation is of the rule's own tie set."""
 CHOOSERS: Final = ("chosen", "last", "held-out loss", "random")
 REGRETS: Final = ("regret", "regret of last", "regret of held-out loss", "regret of random")
 
@@ -53,8 +57,8 @@ class Row:
         }  # fmt: skip
 
 
-def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking) -> Row:
-    """Compare one judged run with its truth."""
+def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking, others: Mapping[str, Ranking] | None = None) -> Row:
+    """Compare one judged run with its truth; ``others``: what else would have been chosen, by the name of its regret."""
     at = full_weight(scores.weights)
     axes = axes_of(scores, Draws.make(len(scores.prompts), len(scores.seeds), count=1, seed=0))
     utility = axes.utility[0]
@@ -89,6 +93,7 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking) -> Row:
         "pictures": float(truth.pictures),
         "in tie set": float(scores.epochs[int(real.argmax())] in ranking.tie_set),
         "tie set": float(len(ranking.tie_set)),
+        **{name: regret(real, scores.epochs.index(other.epoch)) for name, other in (others or {}).items()},
     }
     curves = {
         "S*": _list(truth.style[:, at]), "F*": _list(truth.subject[:, at]), "c*": _list(truth.copies[:, at]), "U*": _list(real),
@@ -139,6 +144,7 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
         "regret of half the truth's pictures, on the other half": _of(np.mean, column("regret of half the truth")),
         "chosen epoch surely worse than the best": _of(np.mean, column("surely worse")),
         "agreement of the truth's halves": _of(np.mean, column("agreement of halves")),
+        **{name: _of(np.mean, column(name)) for name in OTHERS if all(name in row.numbers for row in rows)},
         "regret where it over-fits": _of(np.mean, column("regret", of=over)),
         "last where it over-fits": _of(np.mean, column("regret of last", of=over)),
         "held-out loss where it over-fits": _of(np.mean, column("regret of held-out loss", of=over)),

@@ -33,7 +33,7 @@ def trained(case: Case, target: Path, root: Path) -> bool:
 
 
 def judged(case: Case, target: Path, root: Path) -> bool:
-    """Measure and rank a trained case with the metrics of a default run; scores that are there stay. Returns as ``trained``."""
+    """Measure and rank a trained case with the metrics of the embedded profile; scores that are there stay. Returns as ``trained``."""
     return _run(case, target, root, judged=True)
 
 
