@@ -225,7 +225,8 @@ def _values(
                 near += [
                     {"epoch": epoch, "weight": weight, "prompt": cell.prompt, "seed": cell.seed, "key": key, "distance": float(apart),
                      "file": gallery.cells.path(cell).name}
-                    for cell, apart, key in zip(cells, *reading.nearest(features[block]), strict=True) if apart < reading.scale
+                    for cell, apart, key in zip(cells, *reading.nearest(features[block], shown[block]), strict=True)
+                    if apart < reading.scale
                 ]  # fmt: skip
         run.progress(phase, (e + 1) * blocks, len(epochs) * blocks)
         pairs += sorted(near, key=lambda pair: float(pair["distance"]))[:PAIRS]

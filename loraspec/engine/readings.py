@@ -38,6 +38,7 @@ class Reading:
     Attributes:
         metric: The metric, prepared.
         gallery: What it looks at.
+        other_seeds: Seeds that are not judged, in which the base was drawn again.
         scale, references: As in ``loraspec.sweetspot.measured.Measured``.
     """
 
@@ -57,7 +58,7 @@ class Reading:
             Unreadable: See there.
         """
         self.name, self.metric, self.gallery = name, metric, gallery
-        self._again_seeds = tuple(again)
+        self.other_seeds = tuple(again)
         self.references: Floats = np.zeros(0)
         self.base_shown: list[Shown | None] = gallery.pictures(0, 0.0)
         self.base_features = self.features(self.base_shown)
@@ -139,7 +140,7 @@ class Reading:
     @cached_property
     def again(self) -> list[Shown | None]:
         """The base's pictures at seeds that are not judged."""
-        return self.gallery.pictures(0, 0.0, seeds=self._again_seeds)
+        return self.gallery.pictures(0, 0.0, seeds=self.other_seeds)
 
     @cached_property
     def _right(self) -> tuple[Floats, Floats]:
@@ -148,11 +149,11 @@ class Reading:
     def gates(self) -> tuple[Gate, ...]:
         """Ask all five gates."""
         right, wrong = self._right
-        span, before = self.span(), self.numbers(self.again, len(self._again_seeds))
+        span, before = self.span(), self.numbers(self.again, len(self.other_seeds))
         known = self.known()
 
         def changed(change: Callable[[Any], Any]) -> Floats:
-            return self.numbers(altered.each(change, self.again), len(self._again_seeds))
+            return self.numbers(altered.each(change, self.again), len(self.other_seeds))
 
         return (
             gates.alive(right, wrong, words=self.alive_words),

@@ -9,6 +9,7 @@ import numpy as np
 
 from loraspec.engine import altered
 from loraspec.engine.altered import each
+from loraspec.engine.leeway import leeways
 from loraspec.engine.readings import ASKED, Reading, Unreadable, known_rows, mean_of, spaced
 from loraspec.sweetspot.readouts import Style, between, margins, nearest, places_of, real_distances, spread, threshold
 
@@ -95,7 +96,7 @@ class PromptReading(Reading):
 
 
 class OriginalityReading(Reading):
-    """Distance to the nearest training picture."""
+    """Distance to the nearest training picture, by what is usual for a prompt."""
 
     alive_words = "real works and near copies of training pictures"
     known_words = "real works and training pictures cut a little closer"
@@ -107,13 +108,14 @@ class OriginalityReading(Reading):
         except ValueError as error:
             raise Unreadable(str(error)) from error
         self.scale = threshold(self.references)
+        self._leeways = leeways(self)
 
     def read(self, features: Floats, shown: Pictures, seeds: int) -> Floats:
-        """Distances."""
-        return self.nearest(features)[0]
+        """Distances, in units of what is usual for the pictures' prompts."""
+        return self.nearest(features, shown)[0]
 
-    def nearest(self, features: Floats) -> tuple[Floats, list[str]]:
-        """Distances, and keys of the pictures that lie nearest."""
+    def nearest(self, features: Floats, shown: Pictures) -> tuple[Floats, list[str]]:
+        """The same, and keys of the pictures that lie nearest."""
         known = np.isfinite(features).all(1)
         apart, keys = np.full(len(features), np.nan), [""] * len(features)
         if known.any():
@@ -121,7 +123,7 @@ class OriginalityReading(Reading):
             apart[known] = found
             for place, number in zip(np.flatnonzero(known), which, strict=True):
                 keys[place] = self.gallery.training[int(number)].key
-        return apart, keys
+        return apart / [1.0 if one is None or one.key else self._leeways.get(one.prompt, 1.0) for one in shown], keys
 
     def _copies(self, change: Callable[[Any], Any]) -> Floats:
         every = list(self.gallery.training)

@@ -158,11 +158,28 @@ def test_a_copy_lies_below_the_threshold_and_says_of_what() -> None:
     """A training picture after JPEG is near its original; an unseen picture is not."""
     made = reading("originality", layout)
     copy, other = Shown(altered.jpeg(made.gallery.training[3].image), ""), Shown(drawn("new", 1, lines=True), "")
-    apart, keys = made.nearest(made.features([copy, other, None]))
+    apart, keys = made.nearest(made.features(shown := [copy, other, None]), shown)
     assert apart[0] < made.scale < apart[1]
     assert keys[0] == "3.png"
     assert np.isnan(apart[2])
     assert keys[2] == ""
+
+
+def test_a_prompt_with_a_caption_s_words_may_come_nearer() -> None:
+    """The same picture counts as further away where the base draws the prompt near to a training caption; one's own pictures do not."""
+    wall = Wall()
+    wall.prompts = ("caption 3", *PROMPTS[1:])
+
+    def pictures(epoch: int, weight: float, *, prompts: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Shown | None]:
+        wanted = [(prompt, seed) for prompt in prompts or wall.prompts for seed in seeds or wall.seeds]
+        return [Shown(drawn(prompt, seed if prompt in PROMPTS else 0), prompt, seed) for prompt, seed in wanted]  # one layout a caption
+
+    wall.pictures = pictures  # type: ignore[method-assign]
+    made = reading("originality", layout, wall)
+    image = altered.jpeg(wall.training[3].image)
+    near, far, own = made.numbers([Shown(image, "caption 3"), Shown(image, "prompt 1"), Shown(image, "caption 3", key="3.png")])
+    assert near == pytest.approx(4 * far)
+    assert own == pytest.approx(far)
 
 
 def test_variety_needs_two_seeds() -> None:
