@@ -48,14 +48,14 @@ def main() -> None:
 def _row(case: Case, target: Path, root: Path) -> Row | None:
     """Return a judged case's row, ranked by the rule as it is now; None when the case was not judged yet."""
     from loraspec.sweetspot.rule import rank
-    from loraspec.sweetspot.scorefile import FRESH, load, read_score, together
+    from loraspec.sweetspot.scorefile import load
 
     folder = folder_of(case, target)
     scores = load(folder) if (folder / "ranking.json").exists() else None
     if scores is None:
         _say(f"table: {case.name} is left out, it was not judged yet")
         return None
-    fresh = together([read_score(path) for path in sorted((folder / FRESH).glob("*.json"))])
+    fresh = load(folder, fresh=True)
     blind = evolve(scores, measured=tuple(one for one in scores.measured if one.name != "picturebook-margin"))
     others = {SCREENED: rank(scores, seed=case.seed), BLIND: rank(blind, seed=case.seed)}
     return row_of(case, truth_of(case, target, root, cache=target), scores, rank(scores, fresh=fresh, seed=case.seed), others)
