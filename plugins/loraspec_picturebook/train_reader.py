@@ -31,6 +31,11 @@ OWN: Final = 0.3
 """Share of drawings in a manner of the world; the others are under generic textures."""
 
 
+def scenes_of(count: int, *, seed: int = 1) -> list[world.Scene]:
+    """The first ``count`` scenes that the reader learns from."""
+    return [world.sample_scene(world.generator(seed, SCENES, index)) for index in range(count)]
+
+
 def written(scene: world.Scene, rng: Generator) -> str:
     """A caption as somebody might write it: with words that say nothing of the scene, in front and behind."""
     words = STYLE_WORDS.split()
@@ -81,7 +86,7 @@ def train(
     import torch
     from safetensors.torch import save_file
 
-    scenes = [world.sample_scene(world.generator(seed, SCENES, index)) for index in range(pool)]
+    scenes = scenes_of(pool, seed=seed)
     drawn = [world.draw(world.plain(scene), size=SIDE) for scene in scenes]
     tokenizer = load_tokenizer(TOKENIZER)
     model = fresh(seed, lambda: towers(len(tokenizer)))

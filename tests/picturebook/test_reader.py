@@ -11,9 +11,9 @@ import torch
 from loraspec_picturebook.experiment.cases import plugin_styles
 from loraspec_picturebook.margin import PicturebookMargin
 from loraspec_picturebook.reader import WEIGHTS, Reader
-from loraspec_picturebook.sets import style_caption
+from loraspec_picturebook.sets import set_scenes, style_caption
 from loraspec_picturebook.styles import STYLES
-from loraspec_picturebook.train_reader import look, train, written
+from loraspec_picturebook.train_reader import POOL, look, scenes_of, train, written
 from loraspec_picturebook.truth import held_out, true_set
 from loraspec_picturebook.world import caption, draw, generator
 from PIL import Image
@@ -59,6 +59,13 @@ def test_own_caption_fits_best(reader: Reader) -> None:
         told = reader.texts([style_caption(scene, style) for scene in scenes])
     best = (seen.view(8, 8, -1) @ told.view(8, 8, -1).transpose(1, 2)).argmax(2)
     assert (best == torch.arange(8)).float().mean() > 0.85
+
+
+def test_its_scenes_are_nobody_else_s() -> None:
+    """None of those that it was trained on is a scene of the truth, or of a style set that a LoRA or the experiment uses."""
+    own = {scene.texture for scene in scenes_of(POOL)}
+    others = {scene.texture for seed in range(4) for scene in set_scenes(100, seed=seed)}
+    assert not own & (others | {scene.texture for seed in range(104) for scene in held_out(16, seed=seed)})
 
 
 def test_learns_from_drawings(tmp_path) -> None:
