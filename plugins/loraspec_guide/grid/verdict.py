@@ -14,6 +14,7 @@ from markupsafe import Markup
 from loraspec.errors import LoraspecError
 from loraspec.finished import Finished, read
 from loraspec.sweetspot.ranking import EpochScore, Interval, Ranking
+from loraspec.sweetspot.scorefile import load
 from loraspec.usage import uses
 from loraspec_guide.grid.curves import Line, by_epoch
 from loraspec_guide.grid.folder import ANIMATION, CELL, RunData, inside, items, number, weight_words
@@ -66,6 +67,7 @@ def verdict(data: RunData, embed: Embed) -> dict[str, Any] | None:
         "heat": Markup(heat(ranking)) if len(ranking.cells) > 1 else "",  # numbers only
         "animation": _animation(data.folder / "grid" / ANIMATION),
         "gates": _gates(ranking),
+        "notes": _notes(data.folder),
         "seeds": ranking.seeds,
         "fresh": ranking.fresh_seeds,
     }
@@ -140,6 +142,12 @@ def _gates(ranking: Ranking) -> list[tuple[str, str, list[tuple[str, bool | None
     for gate in ranking.gates:
         found.setdefault((gate.metric, gate.axis), []).append((gate.gate, gate.passed, gate.words))
     return [(metric, axis, rows) for (metric, axis), rows in found.items()]
+
+
+def _notes(folder: Path) -> list[tuple[str, str]]:
+    """What metrics say beside their numbers, each with its metric's name."""
+    scores = load(folder)
+    return [] if scores is None else [(one.name, note) for one in scores.measured for note in one.notes]
 
 
 # -- curves --------------------------------------------------------------------------------------------------------------

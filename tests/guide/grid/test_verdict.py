@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 from finished_run import finished_run
 from loraspec_guide.grid.report import report
 from loraspec_guide.grid.verdict import words
 
+from loraspec.sweetspot.measured import Measured, Scores
 from loraspec.sweetspot.ranking import Interval
+from loraspec.sweetspot.scorefile import ScoreFile
 
 
 def page(folder) -> str:
@@ -69,6 +72,17 @@ def test_a_stranger_s_words_are_escaped(tmp_path):
     found = page(folder)
     for raw in ("<script", "<img src=x", "<b>bold", "<i>"):
         assert raw not in found
+
+
+def test_what_metrics_say_stands_under_their_gates(tmp_path):
+    """Each note with its metric's name, escaped; a run without scores has none."""
+    folder = finished_run(tmp_path / "run")
+    assert '<ul class="notes">' not in page(folder)
+    measured = Measured("reads", "prompt", np.ones((4, 1, 2, 2)), np.ones((2, 2)), notes=("read by <b>half</b> of the LoRA",))
+    file = ScoreFile("ab" * 32, Scores((1, 2, 3, 4), (1.0,), ("a", "b"), (7, 8), (measured,), 3))
+    (folder / "scores").mkdir()
+    (folder / "scores/reads.json").write_text(json.dumps(file.plain()), encoding="utf-8")
+    assert "<li><strong>reads</strong>: read by &lt;b&gt;half&lt;/b&gt; of the LoRA</li>" in page(folder)
 
 
 def test_numbers_with_their_intervals():
