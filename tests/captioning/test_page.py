@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,7 @@ def test_filters_and_replacing(serve: Callable[..., Server], tmp_path: Path) -> 
         page.click("#apply")
         page.wait("!document.querySelector('dialog[open]')")
         assert state(server) == ["edited", "edited", "found"]
+        page.wait("document.getElementById('badge').textContent === 'edited'")  # else the badge of before answers for the undo
         page.press("u")
         page.wait("document.getElementById('badge').textContent === 'not looked at'")
         assert (tmp_path / "images/b.txt").read_text(encoding="utf-8") == f"{NURSE}\n"
@@ -168,7 +170,8 @@ def test_a_killed_server_loses_nothing(tmp_path: Path, tiny_plugin: None, make_p
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
     def start() -> tuple[subprocess.Popen[str], str]:
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
+        attend = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and so would its children
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=attend)
         assert process.stdout is not None
         return process, next(line.strip() for line in process.stdout if "http://" in line)
 
