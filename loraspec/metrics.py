@@ -96,6 +96,10 @@ class Metric:
     notes: tuple[str, ...] = ()
     reserve: bool = False
 
+    def content(self) -> str:
+        """Return what its numbers depend on beside code and options, the sha256 of weights: other content is measured anew."""
+        return ""
+
     def prepare(self, gallery: Gallery) -> None:
         """Take what ``values`` will need (the base's U-Net, the prompts); called once in a run, before ``values``."""
 

@@ -127,6 +127,7 @@ def _key(run: Run, name: str, *, epochs: Sequence[int] = (), seeds: Sequence[int
     gallery, kept = run.gallery, run.gallery.kept
     number = next(i for i, (_, evaluator) in enumerate(run.evaluators) if (name, evaluator) in metrics_of(run))
     choice = run.plan.many("evaluator")[number]
+    metric: Metric = dict(metrics_of(run))[name]
     if "plugin_files" not in kept:
         folder = run.plan.context.folder
         kept["plugin_files"] = [hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in run.plan.spec.plugins]
@@ -141,6 +142,7 @@ def _key(run: Run, name: str, *, epochs: Sequence[int] = (), seeds: Sequence[int
         "version": VERSION,
         "use": choice.entry.qualified,
         "options": plain(choice.options),
+        "content": metric.content(),
         "plugin_files": kept["plugin_files"],
         "packages": kept[named],
         "own": kept["own"],

@@ -50,7 +50,7 @@ class Measured:
     ============ ============================================================ ==============================================
     style        progress: 0 the base, 1 the artist's pictures, over 1 more   progress of the held-out pictures; scale 1
     prompt       margin of the own prompt over the others                     margins of the user's pictures; scale kappa
-    originality  distance to the nearest training picture                     leave-one-out distances; scale tau
+    originality  distance to the nearest training picture, by the prompt      leave-one-out distances; scale tau
     variety      mean distance to the other seeds of the same prompt          spreads of the user's pictures; scale rho
     health       1 sound, 0 not                                               the same of the user's pictures; scale 1
     diagnostic   any number of an epoch and a weight; never votes             none; scale 1

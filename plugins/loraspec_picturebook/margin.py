@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
+from loraspec.digests import file_sha256
 from loraspec.metrics import Gallery, Metric, Shown
-from loraspec_picturebook.reader import SIDE, Reader
+from loraspec_picturebook.reader import SIDE, WEIGHTS, Reader
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,10 @@ class PicturebookMargin(Metric):
     axis: ClassVar[Axis] = "prompt"
     cost = "a millisecond a picture, on the CPU"
     validity = "16 pictures a cell; knows the words of the picture-book and no others"
+
+    def content(self) -> str:
+        """The reader's weights: a new one reads otherwise."""
+        return file_sha256(WEIGHTS)
 
     def prepare(self, gallery: Gallery) -> None:
         """Load the reader and embed the prompts, each by itself, so that none depends on its neighbours."""

@@ -248,6 +248,8 @@ def test_scores_follow_what_they_were_made_of(judge: Callable[..., Any], tmp_pat
         assert judging.kept(run, style) is None
         judging.measure(run, style)
         assert style.measured
+        style.content = lambda: "other weights"
+        assert judging.kept(run, style) is None
     assert json.loads(place.read_text()) == first
     again = judge(*BOTH, judged_prompts='["square, by Tiny", "star, by Tiny"]')
     again.assert_success()

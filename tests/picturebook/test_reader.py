@@ -18,6 +18,7 @@ from loraspec_picturebook.truth import held_out, true_set
 from loraspec_picturebook.world import caption, draw, generator
 from PIL import Image
 
+from loraspec.digests import file_sha256
 from loraspec.metrics import Shown
 from loraspec.testing import MetricSuite
 
@@ -118,6 +119,7 @@ def test_margin_sees_a_lost_subject() -> None:
     images = [Image.fromarray(picture) for picture in true_set(scenes, style)]
     right = metric.values([Shown(image, prompt) for image, prompt in zip(images, prompts, strict=True)])
     wrong = metric.values([Shown(image, prompt) for image, prompt in zip(images, prompts[1:] + prompts[:1], strict=True)])
+    assert metric.content() == file_sha256(WEIGHTS)
     assert right.shape == (8, 9)
     assert (right[:, -1] > wrong[:, -1] + 0.2).mean() > 0.8
     assert WEIGHTS.stat().st_size < 3 * 2**20

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from loraspec.stages import METRICS as EMBEDDED
+
 if TYPE_CHECKING:
     from loraspec_picturebook.styles import Style
     from loraspec_picturebook.world import Scene
@@ -19,10 +21,7 @@ SEEDS: Final = (31, 32)
 TRUTH_SEEDS: Final = (41, 42, 43, 44, 45, 46, 47, 48)  # that no metric sees
 PROMPTS: Final = 8
 FULL: Final = 34
-METRICS: Final = (
-    "unet-progress", "texture-progress", "picturebook-margin", "diffusion-margin", "copy-rate", "seed-variety", "artefacts",
-    "heldout-loss", "member-auc", "prior-drift",
-)  # fmt: skip
+METRICS: Final = (*EMBEDDED, "picturebook-margin")
 STYLE_FILE: Final = "docs/experiments/styles.py"
 """Two of the styles come from this plugin file; no metric and no rule was tuned on them."""
 
