@@ -203,3 +203,13 @@ def test_a_page_keeps_its_words():
     assert first.startswith("# Title\n\nwords\n")
     again = page.markdown_of([], before=first + "after\n")
     assert again == first + "after\n"
+
+
+def test_rows_come_back_from_the_committed_numbers():
+    """What is committed can be read, and gives the same summary and page again: rows of another machine can be kept."""
+    committed = (ROOT / "docs/experiments/sweet-spot.json").read_text(encoding="utf-8")
+    rows = page.rows_of(committed)
+    assert page.json_of(rows) == committed
+    assert len({row.case for row in rows}) == len(rows) >= 10
+    written = (ROOT / "docs/experiments/sweet-spot.md").read_text(encoding="utf-8")
+    assert page.markdown_of(rows, before=written) == written

@@ -14,7 +14,7 @@ from pathlib import Path
 from attrs import evolve
 
 from loraspec_picturebook.experiment.cases import Case, cases
-from loraspec_picturebook.experiment.page import json_of, markdown_of
+from loraspec_picturebook.experiment.page import json_of, markdown_of, rows_of
 from loraspec_picturebook.experiment.table import BLIND, SCREENED, Row, row_of
 from loraspec_picturebook.experiment.train import folder_of, judged, trained, widened
 from loraspec_picturebook.experiment.truth import truth_of
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path(), help="the project's folder")
     parser.add_argument("--cases", type=int, default=0, help="only the first so many")
     parser.add_argument("--stage", choices=STAGES, action="append", help="only this one; may be repeated")
+    parser.add_argument("--keep", action="store_true", help="keep the table's rows of runs that are not in the target: of other machines")
     given = parser.parse_args()
     chosen = list(cases())[: given.cases or None]
     stages = given.stage or STAGES
@@ -38,10 +39,12 @@ def main() -> None:
                 done = work(case, given.target, given.root)
                 _say(f"{stage} {number}/{len(chosen)} {case.name}: {'done' if done else 'not now, or failed: see its log'}")
     if "table" in stages:
-        rows = [row for case in chosen if (row := _row(case, given.target, given.root)) is not None]
         folder = given.root / "docs/experiments"
-        (folder / "sweet-spot.json").write_text(json_of(rows), encoding="utf-8")
-        page = folder / "sweet-spot.md"
+        numbers, page = folder / "sweet-spot.json", folder / "sweet-spot.md"
+        before = {row.case: row for row in rows_of(numbers.read_text(encoding="utf-8"))} if given.keep else {}
+        found = [_row(case, given.target, given.root) or before.get(case) for case in chosen]
+        rows = [Row.of(row.plain()) for row in found if row is not None]  # the summary is of the numbers that are committed
+        numbers.write_text(json_of(rows), encoding="utf-8")
         page.write_text(markdown_of(rows, before=page.read_text(encoding="utf-8") if page.exists() else ""), encoding="utf-8")
 
 
@@ -53,7 +56,7 @@ def _row(case: Case, target: Path, root: Path) -> Row | None:
     folder = folder_of(case, target)
     scores = load(folder) if (folder / "ranking.json").exists() else None
     if scores is None:
-        _say(f"table: {case.name} is left out, it was not judged yet")
+        _say(f"table: {case.name} was not judged here yet")
         return None
     fresh = load(folder, fresh=True)
     blind = evolve(scores, measured=tuple(one for one in scores.measured if one.name != "picturebook-margin"))

@@ -36,6 +36,11 @@ def json_of(rows: list[Row]) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
+def rows_of(text: str) -> list[Row]:
+    """Return the rows of a JSON that was written before; their numbers are rounded."""
+    return [Row.of(plain) for plain in json.loads(text)["runs"]]
+
+
 def markdown_of(rows: list[Row], *, before: str) -> str:
     """Return the page with its tables put where the marks are, or after what there is."""
     tables = "\n\n".join((_summary(rows), _runs(rows), _metrics(rows), _styles(rows)))

@@ -56,6 +56,16 @@ class Row:
             "curves": self.curves,
         }  # fmt: skip
 
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Row:
+        """Return the row that ``plain`` was made of, with rounded numbers."""
+        from loraspec_picturebook.experiment.cases import Case
+
+        case = Case(plain["style"], plain["images"], plain["strength"], plain["seed"])
+        rest = {"run", "style", "images", "strength", "seed", "spearman", "curves"}
+        numbers = {name: value for name, value in plain.items() if name not in rest}
+        return cls(case, numbers, plain["spearman"], plain["curves"])
+
 
 def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking, others: Mapping[str, Ranking] | None = None) -> Row:
     """Compare one judged run with its truth; ``others``: what else would have been chosen, by the name of its regret."""
