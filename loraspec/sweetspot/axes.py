@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 VOTING = ("style", "prompt", "originality", "variety")
 HEALTHY = 0.9
 ALLOWED = 0.05  # nearer than tau by chance: tau is the 5th percentile
-LOST, KEPT = 0.2, 0.9  # of the asked margin: a picture with less obeys its prompt not at all, one with more wholly
 LEAST = 0.25  # of the base's mean margin: what is asked of a picture whose prompt the base itself hardly obeys
 COPY = 0.5  # of tau: a picture at this distance, or nearer, is wholly a copy; one at tau is none
 CHUNK = 100  # resamplings at once where an array of every picture is needed
@@ -125,21 +124,20 @@ def _cells(m: Measured) -> Floats:
 def style_of(m: Measured, draws: Draws) -> tuple[Floats, Floats]:
     """Return a style metric's score and its progress, ``[B, E, W]`` each.
 
-    The score is the lesser of two: how far along the line to the artist (going too far costs like falling short), and how close in
-    every direction. Early in training everything comes closer while the line shows what is lacking; late the line shows nothing of what
-    goes astray.
+    The score is how close a cell's pictures are to the artist's in every direction; where that was not measured, how far they are along
+    the line to the artist (going too far costs like falling short). The line alone shows nothing of what goes astray late in training
+    (docs/experiments/sweet-spot.md).
     """
     progress = mean_of(_cells(m), draws)
     if len(m.references) > 2:  # how sure 1 is
         progress = progress / np.maximum(draws.references(m.references).mean(1), 0.25)[:, None, None]
-    along = (1 - np.abs(1 - progress)).clip(0, 1)
     if m.closeness is None:
-        return along, progress
-    return np.minimum(along, mean_of(m.closeness.reshape(*m.closeness.shape[:2], -1), draws).clip(0, 1)), progress
+        return (1 - np.abs(1 - progress)).clip(0, 1), progress
+    return mean_of(m.closeness.reshape(*m.closeness.shape[:2], -1), draws).clip(0, 1), progress
 
 
 def _prompt(m: Measured, draws: Draws, progress: Floats | None) -> tuple[Floats, Floats]:
-    """Mean over pictures of how far each obeys its prompt: not at all below ``LOST`` of the margin that is asked, wholly from ``KEPT`` on.
+    """Mean over pictures of the share that each has of the margin that is asked of it, 0 to 1.
 
     Asked is the margin of the base's picture of the same prompt and seed, the more like the artist's the more style there is: all of it
     at no progress, kappa of it at 1. So an early epoch that has lost subjects is not excused by a style that it has yet to reach, nor a
@@ -150,7 +148,7 @@ def _prompt(m: Measured, draws: Draws, progress: Floats | None) -> tuple[Floats,
     reached = np.ones(m.values.shape[:2]) if progress is None else progress[0].clip(0, 1)
     asked = np.where(known, base, mean).clip(LEAST * mean) * (1 + np.nan_to_num(reached, nan=1.0)[..., None] * (m.scale - 1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = ((_cells(m) / asked - LOST) / (KEPT - LOST)).clip(0, 1) if mean > 0 else np.full_like(_cells(m), np.nan)
+        share = (_cells(m) / asked).clip(0, 1) if mean > 0 else np.full_like(_cells(m), np.nan)
     kept = mean_of(share, draws)
     return kept, kept
 

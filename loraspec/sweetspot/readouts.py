@@ -101,7 +101,7 @@ class Style:
         first = len(training) if len(heldout) else 0
         places = np.unique(np.linspace(first, len(every) - 1, LEFT_OUT).round().astype(int))
         axis = StyleAxis.fit(base, every)
-        near = Closeness.fit(axis, base, every, len(training))
+        near = Closeness.fit(base, every, len(training))
         if len(every) < 3:
             return cls(axis, 1.0, axis.progress(every[places]), near)
         left = np.array([StyleAxis.fit(base, np.delete(every, i, 0)).progress(every[i : i + 1])[0] for i in places])
@@ -126,22 +126,25 @@ class Closeness:
     training picture is left out of what it is compared with: else copies would be nearer to the artist than the artist's own works, and
     a cell of nothing but copies the nearest of all.
 
+    Features count in units of their deviation within the two sets, as in a discriminant analysis. Their deviation over both sets together
+    would be largest where base and artist differ most, and the style itself would count least.
+
     Attributes:
-        axis: Whose standardisation is used.
-        references: The artist's pictures, standardised, ``[m, D]``: the training pictures first.
+        spread: Deviation of each feature within the base's pictures and within the artist's, ``[D]``; infinite where it never moves.
+        references: The artist's pictures in units of it, ``[m, D]``: the training pictures first.
         trained: How many of them are training pictures.
         within: Mean distance between two of them.
         start: D of the base's pictures.
     """
 
-    axis: StyleAxis
+    spread: Floats
     references: Floats
     trained: int
     within: float
     start: float
 
     @classmethod
-    def fit(cls, axis: StyleAxis, base: Floats, references: Floats, trained: int) -> Closeness | None:
+    def fit(cls, base: Floats, references: Floats, trained: int) -> Closeness | None:
         """Take the artist's pictures, ``[m, D]``, the first ``trained`` (at least 1) of them training pictures, and the base's, ``[n, D]``.
 
         m and n are at least 2.
@@ -149,10 +152,13 @@ class Closeness:
         Returns:
             None when the base's pictures are as near to the artist's as those are to each other: there is no way to go.
         """
-        rows = axis.standardised(references)
-        made = cls(axis, rows, trained, between(rows).mean(), 1.0)
+        share = len(base) / (len(base) + len(references))
+        spread = np.sqrt(share * base.var(0) + (1 - share) * references.var(0))
+        spread = np.where(spread > 1e-9 * (1 + np.abs(references.mean(0))), spread, np.inf)
+        rows = references / spread
+        made = cls(spread, rows, trained, between(rows).mean(), 1.0)
         start = 1 - float(made.of(base).mean())
-        return cls(axis, rows, trained, made.within, start) if start > 1e-9 else None
+        return cls(spread, rows, trained, made.within, start) if start > 1e-9 else None
 
     def of(self, features: Floats) -> Floats:
         """Return ``[n]`` for the n pictures of one cell: their mean is the cell's closeness, 0 the base, 1 the artist.
@@ -163,7 +169,7 @@ class Closeness:
         known = np.isfinite(features).all(1)
         found = np.full(len(features), np.nan)
         if known.sum() > 1:
-            rows = self.axis.standardised(features[known])
+            rows = features[known] / self.spread
             apart = distances(rows, self.references)
             away = (apart.sum(1) - apart[:, : self.trained].min(1)) / (apart.shape[1] - 1)
             own = between(rows)

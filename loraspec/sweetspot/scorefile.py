@@ -18,7 +18,7 @@ from loraspec.sweetspot.measured import AXES, Gate, GateName, Measured, Scores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 5
+VERSION = 6
 SCORES, FRESH = "scores", "scores/fresh"
 LARGEST = 64 * 2**20  # bytes
 MOST = 4_000_000  # numbers

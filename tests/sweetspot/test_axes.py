@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loraspec.sweetspot.axes import KEPT, LOST, Draws, axes_of
+from loraspec.sweetspot.axes import Draws, axes_of
 from loraspec.sweetspot.measured import Gate, Measured, Scores, heard
 
 KAPPA = 0.25
@@ -25,11 +25,10 @@ def prompt_axis(margins: Any, *, progress: float | None, base: Any = (1.0, 1.0))
 
 @pytest.mark.parametrize(("progress", "asked"), [(0.0, 1.0), (0.5, 0.625), (1.0, KAPPA), (1.7, KAPPA), (-0.3, 1.0), (None, KAPPA)])
 def test_what_is_asked_goes_from_the_base_s_margin_to_kappa(progress: float | None, asked: float) -> None:
-    """Halfway between ``LOST`` and ``KEPT`` of what is asked a picture counts half: that finds what was asked."""
-    half = asked * (LOST + KEPT) / 2
-    assert prompt_axis([half, half], progress=progress) == pytest.approx(0.5)
-    assert prompt_axis([asked * LOST] * 2, progress=progress) == pytest.approx(0.0)
-    assert prompt_axis([asked * KEPT] * 2, progress=progress) == pytest.approx(1.0)
+    """A picture with half of what is asked counts half, one with more counts no more than whole, one with less than nothing nothing."""
+    assert prompt_axis([asked / 2, asked / 2], progress=progress) == pytest.approx(0.5)
+    assert prompt_axis([asked, 2 * asked], progress=progress) == pytest.approx(1.0)
+    assert prompt_axis([-asked, 0.0], progress=progress) == pytest.approx(0.0)
 
 
 def test_a_metric_in_reserve_is_heard_where_no_other_is() -> None:
@@ -57,4 +56,4 @@ def test_each_picture_is_held_to_the_base_s_of_its_own_prompt() -> None:
     """What the base hardly obeys is asked for less, yet not for nothing; an unknown one is asked for the mean."""
     assert prompt_axis([0.5 * KAPPA, 1.5 * KAPPA], progress=1.0, base=(0.5, 1.5)) == pytest.approx(1.0)
     assert prompt_axis([0.0, 2.0 * KAPPA], progress=1.0, base=(0.0, 2.0)) == pytest.approx(0.5)
-    assert prompt_axis([KAPPA * KEPT, 0.0], progress=1.0, base=(np.nan, 1.0)) == pytest.approx(0.5)
+    assert prompt_axis([KAPPA, 0.0], progress=1.0, base=(np.nan, 1.0)) == pytest.approx(0.5)

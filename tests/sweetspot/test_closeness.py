@@ -56,8 +56,10 @@ def test_the_mean_is_one_less_the_share_of_the_energy_distance() -> None:
     assert STYLE.near is not None
     rows = cloud("cell", 9, at=3.0)
 
+    within = np.sqrt((BASE.var(0) + ARTIST.var(0)) / 2)  # as many of each
+
     def energy(features: Any) -> float:
-        ours, theirs = ((part - STYLE.axis.centre) / STYLE.axis.spread for part in (features, ARTIST))
+        ours, theirs = features / within, ARTIST / within
         pairs = [distances(one, one)[~np.eye(len(one), dtype=bool)].mean() for one in (ours, theirs)]
         away = []
         for row in ours:
@@ -72,7 +74,7 @@ def test_the_mean_is_one_less_the_share_of_the_energy_distance() -> None:
 def test_copies_are_no_nearer_than_other_works() -> None:
     """A cell of copies of four training pictures, and cells of as many new works: with their originals the copies would win."""
     training, heldout = ARTIST[:4], ARTIST[100:103]
-    near = Closeness.fit(STYLE.axis, BASE, np.concatenate([training, heldout]), 4)
+    near = Closeness.fit(BASE, np.concatenate([training, heldout]), 4)
     assert near is not None
     copies = np.repeat(training, 4, axis=0) + 0.05 * cloud("noise", 16)
     works = [float(near.of(cloud(f"works {number}", 16, at=4.0)).mean()) for number in range(20)]
@@ -84,7 +86,7 @@ def test_resampled_pictures_move_the_mean_as_measuring_them_again_would() -> Non
     assert STYLE.near is not None
     rows = cloud("cell", 16, at=3.0)
     near, each = STYLE.near, STYLE.near.of(rows)
-    scaled = (rows - STYLE.axis.centre) / STYLE.axis.spread
+    scaled = rows / near.spread
     to, apart = distances(scaled, near.references), distances(scaled, scaled)
     away = (to.sum(1) - to[:, : near.trained].min(1)) / (to.shape[1] - 1)
     quick, whole = [], []
@@ -111,11 +113,30 @@ def test_what_was_not_measured_does_not_count() -> None:
 
 def test_where_the_base_is_the_artist_there_is_no_way_to_go() -> None:
     """The gates say the rest."""
-    assert Closeness.fit(STYLE.axis, ARTIST[:20], ARTIST[:20], 15) is None
+    assert Closeness.fit(ARTIST[:20], ARTIST[:20], 15) is None
 
 
-def test_a_style_metric_votes_with_the_lesser_of_the_two() -> None:
-    """And still says how far along the style is."""
+def test_what_tells_base_and_artist_apart_counts_most() -> None:
+    """Scaled by what both sets vary together, a style would weigh the less the farther it leads, and a stray direction as much as ever."""
+    near, far = cloud("near", 40, at=4.0), cloud("near", 40, at=40.0)
+    lost = []
+    for at, artist in ((4.0, near), (40.0, far)):
+        found = Closeness.fit(BASE[:40], artist, 37)
+        assert found is not None
+        lost.append(1 - float(found.of(cloud("sideways", 24, at=at, sideways=4.0)).mean()))
+    assert lost[1] < lost[0] / 5
+
+
+def test_a_feature_that_never_moves_says_nothing() -> None:
+    """Of the user's and the base's pictures; no division by nothing."""
+    flat = [np.insert(rows, 2, 5.0, axis=1) for rows in (BASE, ARTIST, cloud("cell", 9, at=3.0))]
+    near = Closeness.fit(flat[0], flat[1], 100)
+    assert near is not None
+    assert near.of(flat[2]) == pytest.approx(STYLE.near.of(cloud("cell", 9, at=3.0)) if STYLE.near else None)
+
+
+def test_a_style_metric_votes_with_closeness() -> None:
+    """And still says how far along the style is; without closeness the line votes, and going too far costs like falling short."""
     shape = (1, 1, 2, 2)
     progress = Measured("style", "style", np.full(shape, 1.3), np.zeros((2, 2)))
     draws = Draws.make(2, 2, count=3, seed=0)
@@ -124,7 +145,7 @@ def test_a_style_metric_votes_with_the_lesser_of_the_two() -> None:
         return axes_of(Scores((1,), (1.0,), ("a", "b"), (1, 2), (measured,), 3), draws)
 
     assert axes(progress).score["style"][0, 0, 0] == pytest.approx(0.7)
-    for closeness, score in ((0.6, 0.6), (0.9, 0.7), (1.2, 0.7), (-0.1, 0.0)):
+    for closeness, score in ((0.6, 0.6), (0.9, 0.9), (1.2, 1.0), (-0.1, 0.0)):
         found = axes(evolve(progress, closeness=np.full(shape, closeness)))
         assert found.score["style"][0, 0, 0] == pytest.approx(score)
         assert found.progress[0, 0, 0] == pytest.approx(1.3)

@@ -33,13 +33,14 @@ class _Enough(Exception):
 
 
 class UnetProgress(Metric):
-    """Style progress on the base U-Net's own features (after DiffSim, arXiv 2412.14580): channel means and deviations of its first block.
+    """Style progress on the base U-Net's own features (after DiffSim, arXiv 2412.14580): channel deviations of its first two layers.
 
-    Technique shows in the first block; deeper ones see what is drawn, too (docs/experiments/sweet-spot.md).
+    Technique shows there; deeper layers see what is drawn, too, and channel means are as much of the subjects' colours as of the style
+    (docs/experiments/sweet-spot.md).
     """
 
     axis: ClassVar[Axis] = "style"
-    cost = "the first block of two U-Net forwards a picture"
+    cost = "the first layers of two U-Net forwards a picture"
     validity = "16 pictures a cell; the best readout found without downloads"
 
     def prepare(self, gallery: Gallery) -> None:
@@ -61,14 +62,16 @@ class UnetProgress(Metric):
     def _features(self, latents: torch.Tensor, size: tuple[int, int]) -> Floats:
         found: list[torch.Tensor] = []
 
-        def keep(_module: Any, _inputs: Any, output: Any) -> None:
-            value = output[0] if isinstance(output, tuple) else output
-            flat = value.float().flatten(2)
-            found.extend([flat.mean(2), flat.std(2)])
+        def keep(_module: Any, _inputs: Any, output: torch.Tensor) -> None:
+            found.append(output.float().flatten(2).std(2))
+
+        def enough(*_: Any) -> None:
             raise _Enough
 
         denoiser: Any = self._model.run.family.denoiser
-        hook = denoiser.down_blocks[0].register_forward_hook(keep)
+        layers = (denoiser.conv_in, denoiser.down_blocks[0].resnets[0])
+        hooks = [layer.register_forward_hook(keep) for layer in layers]
+        hooks.append(layers[-1].register_forward_hook(enough))
         try:
             for level, timestep in enumerate(self._model.timesteps(LEVELS)):
                 noise = self._model.noise("unet-progress", latents.shape[1:], level)
@@ -76,7 +79,8 @@ class UnetProgress(Metric):
                 with suppress(_Enough):
                     self._model.predict(noisy, timestep, [""] * len(latents), size)
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
         return torch.cat(found, 1).double().cpu().numpy()
 
 

@@ -49,23 +49,20 @@ def _bank(height: int, width: int) -> Floats:
 
 
 def texture(picture: Picture) -> Floats:
-    """What a surface looks like, wherever things stand: statistics of an oriented filter bank, colours, and the spectrum, ``[D]``.
+    """What a surface looks like, wherever things stand: the Gram matrix of an oriented filter bank, colours, and the spectrum, ``[D]``.
 
-    Of the local amplitude of every filter: mean, deviation, and the correlations of all pairs (after Portilla and Simoncelli 2000);
-    of luminance and two colour differences: quantiles and correlations; of the spectrum: log power in rings.
+    Of the local amplitudes of all pairs of filters: the root of their mean product (after Portilla and Simoncelli 2000, without
+    normalising: how strong a texture is belongs to it); of luminance and two colour differences: quantiles; of the spectrum: the root of
+    the power in rings. All in units of amplitude, none logarithmic: what hardly shows hardly counts.
     """
     picture = _bounded(picture)
     channels = opponent(picture)
     spectrum = np.fft.fft2(channels[0] - channels[0].mean())
     bank = _bank(*picture.shape[:2])
     amplitude = np.abs(np.fft.ifft2(spectrum[None] * bank)).reshape(len(bank), -1)
-    mean, deviation = amplitude.mean(1), amplitude.std(1)
-    centred = (amplitude - mean[:, None]) / (deviation[:, None] + 1e-6)
-    together = (centred @ centred.T / amplitude.shape[1])[np.triu_indices(len(bank), 1)]
-    flat = channels.reshape(3, -1)
-    colours = np.quantile(flat, QUANTILES, axis=1).T.ravel()
-    tied = np.corrcoef(flat + 1e-6 * np.arange(flat.shape[1]) / flat.shape[1])[np.triu_indices(3, 1)]
-    return np.concatenate([np.log(mean + 1e-4), np.log(deviation + 1e-4), together, colours, np.nan_to_num(tied), _rings(spectrum)])
+    gram = (amplitude @ amplitude.T / amplitude.shape[1])[np.triu_indices(len(bank))]
+    colours = np.quantile(channels.reshape(3, -1), QUANTILES, axis=1).T.ravel()
+    return np.concatenate([np.sqrt(gram), colours, _rings(spectrum)])
 
 
 def _rings(spectrum: NDArray[np.complex128], count: int = 12) -> Floats:
@@ -73,7 +70,7 @@ def _rings(spectrum: NDArray[np.complex128], count: int = 12) -> Floats:
     radius = np.hypot(np.fft.fftfreq(spectrum.shape[0])[:, None], np.fft.fftfreq(spectrum.shape[1])[None])
     edges = 0.5 * 2.0 ** -np.linspace(4, 0, count + 1)
     ring = np.digitize(radius, edges) - 1
-    return np.array([np.log(power[ring == i].mean() + 1e-10) if (ring == i).any() else -23.0 for i in range(count)])
+    return np.sqrt([power[ring == i].mean() if (ring == i).any() else 0.0 for i in range(count)])
 
 
 def layout(picture: Picture) -> Floats:

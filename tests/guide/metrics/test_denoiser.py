@@ -56,23 +56,26 @@ def test_a_base_that_does_not_obey_its_own_prompts_gives_no_reader() -> None:
 
 
 class Deeper(torch.nn.Module):
-    """A block that nobody may reach."""
+    """A layer that nobody may reach."""
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Never."""
-        raise AssertionError("the style was to be read from the first block alone")
+        raise AssertionError("the style was to be read from the first two layers alone")
 
 
-def test_a_style_costs_the_first_block() -> None:
-    """Means and deviations of its channels at every level; the rest of the U-Net does not run, and no hook stays."""
-    blocks = torch.nn.ModuleList([torch.nn.Conv2d(3, 5, 3, padding=1), Deeper()])
+def test_a_style_costs_the_first_layers() -> None:
+    """Deviations of their channels at every level; the rest of the U-Net does not run, and no hook stays."""
+    first, second = torch.nn.Conv2d(3, 5, 3, padding=1), torch.nn.Conv2d(5, 4, 3, padding=1)
+    block = torch.nn.Module()
+    block.resnets = torch.nn.ModuleList([second, Deeper()])
 
     def predict(noisy: torch.Tensor, *rest: Any) -> torch.Tensor:
-        for block in blocks:
-            noisy = block(noisy)
-        return noisy
+        hidden = first(noisy)
+        for layer in block.resnets:
+            hidden = layer(hidden)
+        return hidden
 
-    family = SimpleNamespace(denoiser=SimpleNamespace(down_blocks=blocks))
+    family = SimpleNamespace(denoiser=SimpleNamespace(conv_in=first, down_blocks=[block]))
     metric = UnetProgress()
     metric._model = SimpleNamespace(  # type: ignore[assignment]
         run=SimpleNamespace(family=family), batch=2, weight=lambda weight: torch.no_grad(), predict=predict,
@@ -80,8 +83,10 @@ def test_a_style_costs_the_first_block() -> None:
         timesteps=lambda shares: [round(1000 * share) for share in shares], noisy=lambda latents, noise, at: (latents + at, noise),
     )  # fmt: skip
     found = metric.values([BASE, OWN, BASE])
-    assert found.shape == (3, len(LEVELS) * 2 * 5)
+    assert found.shape == (3, len(LEVELS) * (5 + 4))
     with torch.no_grad():
-        first = blocks[0](torch.arange(48.0).reshape(1, 3, 4, 4) + 100)[0].flatten(1)
-    assert found[0, :10] == pytest.approx([*first.mean(1).tolist(), *first.std(1).tolist()], rel=1e-4)
-    assert not blocks[0]._forward_hooks
+        seen = first(torch.arange(48.0).reshape(1, 3, 4, 4) + 100)
+        wanted = [*seen[0].flatten(1).std(1).tolist(), *second(seen)[0].flatten(1).std(1).tolist()]
+    assert found[0, :9] == pytest.approx(wanted, rel=1e-4)
+    assert not first._forward_hooks
+    assert not second._forward_hooks
