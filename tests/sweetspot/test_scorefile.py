@@ -61,7 +61,7 @@ def test_closeness_comes_back_with_the_values(tmp_path: Path) -> None:
     ("name", "value", "words"),
     [
         ("closeness", [[[[1.0]]]], "of closeness"), ("closeness", "near", "could not convert"),
-        ("version", 4, "version 5"), ("reserve", 1, "true or false"), ("axis", "taste", "no axis"), ("values", [[[[1.0]]]], "for 2 epochs"),
+        ("version", 4, "version 6"), ("reserve", 1, "true or false"), ("axis", "taste", "no axis"), ("values", [[[[1.0]]]], "for 2 epochs"),
         ("values", [1, [2]], "inhomogeneous"),
         ("prompts", ["a"], "for 1 prompts"), ("seeds", [1.5, 2], "whole number"), ("heldout", True, "whole number"),
         ("gates", [{}], "misspells"),
