@@ -107,7 +107,7 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking, others: M
     }
     curves = {
         "S*": _list(truth.style[:, at]), "F*": _list(truth.subject[:, at]), "c*": _list(truth.copies[:, at]), "U*": _list(real),
-        "U": _list(utility[:, at]), "style": _list(axes.progress[0, :, at]), "copies": _list(axes.copies[0, :, at]),
+        "U": _list(utility[:, at]), "style": _list(axes.score["style"][0, :, at]), "copies": _list(axes.copies[0, :, at]),
     }  # fmt: skip
     return Row(case, numbers, _agreement(scores, truth, axes.score, at, loss), curves)
 
@@ -146,6 +146,7 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
         "runs": float(len(rows)), "memorising runs": float(len(memorising)), "over-fitting runs": float(len(over)),
         "unet-progress mean": _of(np.mean, column("unet-progress")), "unet-progress worst": _of(np.min, column("unet-progress")),
         "unet-progress with S* alone, mean": _of(np.mean, column("unet-progress and style")),
+        "unet-progress with S* alone, worst": _of(np.min, column("unet-progress and style")),
         "unet-progress with S* alone where nothing is memorised, mean": _of(np.mean, column("unet-progress and style", of=keeping)),
         "grid median": _of(np.median, column("grid")),
         "originality where it memorises, median": _of(np.median, column("originality", of=memorising)),
