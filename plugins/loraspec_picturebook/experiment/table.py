@@ -107,7 +107,8 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking, others: M
     }
     curves = {
         "S*": _list(truth.style[:, at]), "F*": _list(truth.subject[:, at]), "c*": _list(truth.copies[:, at]), "U*": _list(real),
-        "U": _list(utility[:, at]), "style": _list(axes.score.get("style", axes.progress)[0, :, at]), "copies": _list(axes.copies[0, :, at]),
+        "U": _list(utility[:, at]), "style": _list(axes.score.get("style", axes.progress)[0, :, at]),
+        "copies": _list(axes.copies[0, :, at]),
     }  # fmt: skip
     return Row(case, numbers, _agreement(scores, truth, axes.score, at, loss), curves)
 
