@@ -49,7 +49,8 @@ def labels_of(scores: Scores, axes: Axes, keys: Keys) -> list[tuple[Label, ...]]
         if above:
             rise = interval(utility[:, e][:, above].max(1) - full)
             if rise.low > 0 and progress.value < UNDER:
-                words = f"under-cooked: {progress.value:.0%} of the style at full weight, and still rising at {weights[above[0]]:g}"
+                reached = f"{progress.value:.0%} of the way to the style at full weight"
+                words = f"under-cooked: {reached}, and still rising at {weights[above[0]]:g}"
                 made.append(Label("under-cooked", rise, words))
         if "style" in axes.score and below and over:
             style = axes.score["style"][:, e]

@@ -8,8 +8,8 @@ from attrs import evolve
 
 from loraspec.sweetspot.ranking import CellScore, EpochScore, Interval, Ranking
 
-ASTRAY = 0.02
-"""Of the style score below the progress: what is worth a word."""
+APART = 0.02
+"""Between the style score and the progress: what is worth a word."""
 
 
 def told(ranking: Ranking) -> Ranking:
@@ -53,7 +53,7 @@ def _verdict(ranking: Ranking, chosen: EpochScore) -> str:
 def _axes(ranking: Ranking, cell: CellScore) -> list[str]:
     parts = []
     if "style" in cell.axes:
-        parts.append(f"it reaches {_percent(cell.progress)} of the artist's own style{_astray(cell)}")
+        parts.append(f"it reaches {_percent(cell.axes['style'])} of the artist's own style{_along(cell)}")
     if "prompt" in cell.axes:
         parts.append(f"keeps {_percent(cell.axes['prompt'])} of the base's obedience to the prompt")
     if "originality" in cell.axes:
@@ -67,10 +67,10 @@ def _axes(ranking: Ranking, cell: CellScore) -> list[str]:
     return [f"At weight {cell.weight:g} {_joined(parts)}."] if parts else []
 
 
-def _astray(cell: CellScore) -> str:
-    """Say how close the pictures are, where that is less than how far along they are: the style score."""
-    along, score = 1 - abs(1 - cell.progress.value), cell.axes["style"].value
-    return f" ({score:.0%} when what leads away from it is counted too)" if score < along - ASTRAY else ""
+def _along(cell: CellScore) -> str:
+    """Say how far along the line to the artist the pictures are, where that is not what the style score says."""
+    apart = abs(cell.progress.value - cell.axes["style"].value) > APART
+    return f" ({cell.progress.value:.0%} of the way along the line from the base)" if apart else ""
 
 
 def _others(ranking: Ranking, chosen: EpochScore) -> list[str]:
@@ -91,7 +91,7 @@ def _others(ranking: Ranking, chosen: EpochScore) -> list[str]:
     if early:
         last = early[-1]
         cell = ranking.cell(last.epoch, ranking.weight)
-        reach = f": {cell.progress.value:.0%} of the style at {ranking.weight:g}, still rising above it" if cell else ""
+        reach = f": {cell.progress.value:.0%} of the way to the style at {ranking.weight:g}, still rising above it" if cell else ""
         which = f"Epochs {early[0].epoch} to {last.epoch} are" if len(early) > 1 else f"Epoch {last.epoch} is"
         found.append(f"{which} under-cooked{reach}.")
     copying = [one.epoch for one in ranking.epochs if any(label.name == "copying" for label in one.labels)]

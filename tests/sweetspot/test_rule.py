@@ -235,13 +235,14 @@ def test_what_leads_away_from_the_style_costs_and_is_told():
     close[3] = 0.7
     astray = evolve(whole, measured=(evolve(whole.measured[0], closeness=close), *whole.measured[1:]))
     assert rank(astray).epoch == 3
-    assert "leads away" not in " ".join(rank(astray).sentences)
+    assert "along the line" not in " ".join(rank(astray).sentences)
     only = evolve(
         astray, epochs=(4,), measured=tuple(
             evolve(m, values=m.values[3:], closeness=None if m.closeness is None else m.closeness[3:]) for m in astray.measured
         )
     )  # fmt: skip
-    assert "of the artist's own style (70% when what leads away from it is counted too)" in " ".join(rank(only).sentences)
+    said = " ".join(rank(only).sentences)
+    assert "it reaches 70% [70%, 70%] of the artist's own style (100% of the way along the line from the base)" in said
 
 
 def test_one_seed_gives_no_variety():
