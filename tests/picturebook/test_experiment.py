@@ -213,3 +213,24 @@ def test_rows_come_back_from_the_committed_numbers():
     assert len({row.case for row in rows}) == len(rows) >= 10
     written = (ROOT / "docs/experiments/sweet-spot.md").read_text(encoding="utf-8")
     assert page.markdown_of(rows, before=written) == written
+
+
+def test_rows_of_other_machines_are_kept_when_asked(tmp_path, monkeypatch):
+    """With ``--keep`` a folder without runs changes nothing; without it the tables are of what is there, nothing."""
+    import json
+    import sys
+
+    from loraspec_picturebook.experiment.__main__ import main
+
+    folder = tmp_path / "docs/experiments"
+    folder.mkdir(parents=True)
+    for name in ("sweet-spot.json", "sweet-spot.md"):
+        (folder / name).write_bytes((ROOT / "docs/experiments" / name).read_bytes())
+    words = ["experiment", "--stage", "table", "--target", str(tmp_path / "none"), "--root", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", [*words, "--keep"])
+    main()
+    for name in ("sweet-spot.json", "sweet-spot.md"):
+        assert (folder / name).read_bytes() == (ROOT / "docs/experiments" / name).read_bytes()
+    monkeypatch.setattr(sys, "argv", words)
+    main()
+    assert json.loads((folder / "sweet-spot.json").read_text(encoding="utf-8"))["runs"] == []
