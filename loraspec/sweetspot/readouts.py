@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,8 +49,8 @@ class StyleAxis:
         if len(base) < 2 or len(references) < 2:
             raise ValueError(f"a style axis needs 2 pictures on either side; there are {len(base)} and {len(references)}")
         both = np.concatenate([base, references])
-        centre, spread = both.mean(0), both.std(0)
-        spread = np.where(spread > 1e-9 * (1 + np.abs(centre)), spread, np.inf)  # a feature that never moves says nothing
+        centre = both.mean(0)
+        spread = _moving(both.std(0), centre)
         rows = (both - centre) / spread
         _, strengths, components = np.linalg.svd(rows, full_matrices=False)
         kept = components[: min(COMPONENTS, int((strengths > 1e-9 * max(strengths[0], 1e-300)).sum()))]
@@ -130,13 +130,15 @@ class Closeness:
     would be largest where base and artist differ most, and the style itself would count least.
 
     Attributes:
+        centre: Mean of the artist's pictures, ``[D]``.
         spread: Deviation of each feature within the base's pictures and within the artist's, ``[D]``; infinite where it never moves.
-        references: The artist's pictures in units of it, ``[m, D]``: the training pictures first.
+        references: The artist's pictures about the one in units of the other, ``[m, D]``: the training pictures first.
         trained: How many of them are training pictures.
         within: Mean distance between two of them.
         start: D of the base's pictures.
     """
 
+    centre: Floats
     spread: Floats
     references: Floats
     trained: int
@@ -153,12 +155,12 @@ class Closeness:
             None when the base's pictures are as near to the artist's as those are to each other: there is no way to go.
         """
         share = len(base) / (len(base) + len(references))
-        spread = np.sqrt(share * base.var(0) + (1 - share) * references.var(0))
-        spread = np.where(spread > 1e-9 * (1 + np.abs(references.mean(0))), spread, np.inf)
-        rows = references / spread
-        made = cls(spread, rows, trained, between(rows).mean(), 1.0)
+        centre = references.mean(0)  # moves no distance, but large numbers would lose their last digits in them
+        spread = _moving(np.sqrt(share * base.var(0) + (1 - share) * references.var(0)), centre)
+        rows = (references - centre) / spread
+        made = cls(centre, spread, rows, trained, between(rows).mean(), 1.0)
         start = 1 - float(made.of(base).mean())
-        return cls(spread, rows, trained, made.within, start) if start > 1e-9 else None
+        return evolve(made, start=start) if start > 1e-9 else None
 
     def of(self, features: Floats) -> Floats:
         """Return ``[n]`` for the n pictures of one cell: their mean is the cell's closeness, 0 the base, 1 the artist.
@@ -169,12 +171,18 @@ class Closeness:
         known = np.isfinite(features).all(1)
         found = np.full(len(features), np.nan)
         if known.sum() > 1:
-            rows = features[known] / self.spread
+            rows = (features[known] - self.centre) / self.spread
             apart = distances(rows, self.references)
             away = (apart.sum(1) - apart[:, : self.trained].min(1)) / (apart.shape[1] - 1)
             own = between(rows)
             found[known] = 1 - (2 * away - 2 * own + own.mean() - self.within) / self.start
         return found
+
+
+def _moving(spread: Floats, centre: Floats) -> Floats:
+    """Return deviations ``[D]``, infinite for a feature that never moves: it says nothing."""
+    found: Floats = np.where(spread > 1e-9 * (1 + np.abs(centre)), spread, np.inf)
+    return found
 
 
 def between(rows: Floats) -> Floats:

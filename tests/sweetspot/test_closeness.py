@@ -86,7 +86,7 @@ def test_resampled_pictures_move_the_mean_as_measuring_them_again_would() -> Non
     assert STYLE.near is not None
     rows = cloud("cell", 16, at=3.0)
     near, each = STYLE.near, STYLE.near.of(rows)
-    scaled = rows / near.spread
+    scaled = (rows - near.centre) / near.spread
     to, apart = distances(scaled, near.references), distances(scaled, scaled)
     away = (to.sum(1) - to[:, : near.trained].min(1)) / (to.shape[1] - 1)
     quick, whole = [], []
@@ -132,7 +132,17 @@ def test_a_feature_that_never_moves_says_nothing() -> None:
     flat = [np.insert(rows, 2, 5.0, axis=1) for rows in (BASE, ARTIST, cloud("cell", 9, at=3.0))]
     near = Closeness.fit(flat[0], flat[1], 100)
     assert near is not None
-    assert near.of(flat[2]) == pytest.approx(STYLE.near.of(cloud("cell", 9, at=3.0)) if STYLE.near else None)
+    assert STYLE.near is not None
+    assert near.of(flat[2]) == pytest.approx(STYLE.near.of(cloud("cell", 9, at=3.0)))
+
+
+def test_where_features_lie_does_not_matter() -> None:
+    """A feature that hardly moves, far from nought: the distances are of what moves."""
+    assert STYLE.near is not None
+    offset = 1e6
+    far = Closeness.fit(BASE + offset, ARTIST + offset, 100)
+    assert far is not None
+    assert far.of(cloud("cell", 9, at=3.0) + offset) == pytest.approx(STYLE.near.of(cloud("cell", 9, at=3.0)), abs=1e-6)
 
 
 def test_a_style_metric_votes_with_closeness() -> None:

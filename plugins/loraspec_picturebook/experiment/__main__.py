@@ -41,7 +41,7 @@ def main() -> None:
     if "table" in stages:
         folder = given.root / "docs/experiments"
         numbers, page = folder / "sweet-spot.json", folder / "sweet-spot.md"
-        before = {row.case: row for row in rows_of(numbers.read_text(encoding="utf-8"))} if given.keep else {}
+        before = {row.case: row for row in rows_of(numbers.read_text(encoding="utf-8"))} if given.keep and numbers.exists() else {}
         found = [_row(case, given.target, given.root) or before.get(case) for case in chosen]
         rows = [Row.of(row.plain()) for row in found if row is not None]  # the summary is of the numbers that are committed
         numbers.write_text(json_of(rows), encoding="utf-8")
