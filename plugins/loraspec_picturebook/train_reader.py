@@ -1,8 +1,11 @@
-"""The training step ``reader``: the two towers, on the world's drawings and captions, in any look but that of a style set."""
+"""The training step ``reader``: the two towers, on the world's drawings and captions, in any look but that of a style set.
+
+Half of what it sees was gone over by the base (``redrawn``): what it will read is drawn by a model, softly and with mistakes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,11 +25,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Log = Callable[[int, float, float], object]
 
-SCENES, STEP = 601, 602
+SCENES, STEP, REDRAWN = 601, 602, 603
 """Name the random streams; disjoint from those of the base, the style sets, the probe and the truth."""
 BATCH: Final = 128
-STEPS: Final = 4000
+STEPS: Final = 5000
 POOL: Final = 40_000
+GONE_OVER: Final = 12_000
+"""How many of the pool's scenes the base goes over."""
 OWN: Final = 0.3
 """Share of drawings in a manner of the world; the others are under generic textures."""
 
@@ -49,18 +54,27 @@ def written(scene: world.Scene, rng: Generator) -> str:
 
 def look(plain: NDArray[np.uint8], rng: Generator) -> Floats:
     """A plain drawing in a manner of the world, or under a generic texture, as a model might draw it: a little soft, moved, noisy."""
-    import numpy as np
-
     from loraspec_picturebook.manners import blur
+
+    picture = textured(plain, rng)
+    return disturbed(blur(picture) if rng.random() < 0.4 else picture, rng)
+
+
+def textured(plain: NDArray[np.uint8], rng: Generator) -> Floats:
+    """A plain drawing in a manner of the world, or under a generic texture."""
+    import numpy as np
 
     picture = plain.astype(np.float32) / 255
     if rng.random() < OWN:
         names = sorted(MANNERS)
-        picture = MANNERS[names[int(rng.integers(len(names)))]](picture, rng)
-    else:
-        picture = restyled(picture, rng)
-    if rng.random() < 0.4:
-        picture = blur(picture)
+        return MANNERS[names[int(rng.integers(len(names)))]](picture, rng)
+    return restyled(picture, rng)
+
+
+def disturbed(picture: Floats, rng: Generator) -> Floats:
+    """A picture moved a little, with another contrast, noise, and sometimes a piece missing."""
+    import numpy as np
+
     picture = np.roll(picture, tuple(int(v) for v in rng.integers(-3, 4, 2)), (0, 1))
     gain, lift = float(rng.uniform(0.7, 1.2)), float(rng.uniform(-0.1, 0.1))
     picture = (picture - 0.5) * gain + 0.5 + lift + rng.normal(0, float(rng.uniform(0, 0.05)), picture.shape)
@@ -71,14 +85,37 @@ def look(plain: NDArray[np.uint8], rng: Generator) -> Floats:
     return seen
 
 
+def gone_over(scenes: Sequence[world.Scene], drawn: Sequence[NDArray[np.uint8]], *, seed: int = 1, batch: int = 48) -> list[Floats]:
+    """Every scene textured and gone over by the shipped base, 0..1; batch by batch, each with a random stream of its own."""
+    from loraspec_picturebook.export import load_pipeline
+    from loraspec_picturebook.redrawn import redrawn
+
+    pipeline = load_pipeline()
+    made: list[Floats] = []
+    for start in range(0, len(scenes), batch):
+        rng = world.generator(seed, REDRAWN, start)
+        part = [textured(picture, rng) for picture in drawn[start : start + batch]]
+        made += redrawn(pipeline, part, [written(scene, rng) for scene in scenes[start : start + batch]], rng)
+    return made
+
+
 def train(
-    target: Path, *, steps: int = STEPS, pool: int = POOL, batch: int = BATCH, seed: int = 1, log: Log | None = None, every: int = 50
+    target: Path,
+    *,
+    steps: int = STEPS,
+    pool: int = POOL,
+    over: int = GONE_OVER,
+    batch: int = BATCH,
+    seed: int = 1,
+    log: Log | None = None,
+    every: int = 50,
 ) -> Reader:
     """Train the towers for ``steps`` batches on ``pool`` scenes and write them to ``target`` (safetensors, float16).
 
     Args:
         target: The file.
-        steps, pool, batch, seed: How many batches, scenes, and scenes in a batch; the same numbers give the same weights.
+        steps, pool, over, batch, seed: How many batches, scenes, scenes that the base goes over (the first), and scenes in a batch; the
+            same numbers give the same weights.
         log: Called with the step, the loss and the share of a batch's pictures that found their caption, ``every`` so many steps.
         every: See ``log``.
     """
@@ -88,6 +125,7 @@ def train(
 
     scenes = scenes_of(pool, seed=seed)
     drawn = [world.draw(world.plain(scene), size=SIDE) for scene in scenes]
+    soft = gone_over(scenes[:over], drawn[:over], seed=seed)
     tokenizer = load_tokenizer(TOKENIZER)
     model = fresh(seed, lambda: towers(len(tokenizer)))
     reader = Reader(model, tokenizer)
@@ -96,8 +134,9 @@ def train(
     model.train()
     for step in range(steps):
         rng = world.generator(seed, STEP, step)
-        chosen = rng.integers(pool, size=batch)
-        pixels = torch.from_numpy(np.stack([look(drawn[i], rng) for i in chosen])).permute(0, 3, 1, 2)
+        chosen = np.concatenate([rng.integers(over, size=batch // 2), rng.integers(pool, size=batch - batch // 2)])
+        seen = [disturbed(soft[i], rng) for i in chosen[: batch // 2]] + [look(drawn[i], rng) for i in chosen[batch // 2 :]]
+        pixels = torch.from_numpy(np.stack(seen)).permute(0, 3, 1, 2)
         texts = [written(scenes[i], rng) for i in chosen]
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, peak=2e-3)

@@ -8,9 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from loraspec_picturebook import redrawn as redrawing
 from loraspec_picturebook.experiment.cases import plugin_styles
+from loraspec_picturebook.export import load_pipeline
 from loraspec_picturebook.margin import PicturebookMargin
 from loraspec_picturebook.reader import WEIGHTS, Reader
+from loraspec_picturebook.redrawn import redrawn
 from loraspec_picturebook.sets import set_scenes, style_caption
 from loraspec_picturebook.styles import STYLES
 from loraspec_picturebook.train_reader import POOL, look, scenes_of, train, written
@@ -72,8 +75,9 @@ def test_its_scenes_are_nobody_else_s() -> None:
 def test_learns_from_drawings(tmp_path) -> None:
     """A few steps lower the loss, the weights are written, and the same seed gives the same ones."""
     told: list[float] = []
-    first = train(tmp_path / "a.safetensors", steps=30, pool=64, batch=32, log=lambda step, loss, right: told.append(loss), every=1)
-    train(tmp_path / "b.safetensors", steps=30, pool=64, batch=32)
+    small = {"steps": 30, "pool": 64, "over": 16, "batch": 32}
+    first = train(tmp_path / "a.safetensors", **small, log=lambda step, loss, right: told.append(loss), every=1)
+    train(tmp_path / "b.safetensors", **small)
     assert np.mean(told[-5:]) < 0.85 * np.mean(told[:5])
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     again = Reader.load(tmp_path / "a.safetensors")
@@ -91,6 +95,38 @@ def test_looks_keep_what_is_shown() -> None:
     assert one.min() >= 0
     assert one.max() <= 1
     assert np.abs(one - other).mean() > 0.01
+
+
+def test_gone_over_keeps_what_is_shown() -> None:
+    """Another picture that resembles its own before more than that of any other scene, in 0..1; the same stream gives the same one."""
+    scenes = scenes_of(6, seed=5)
+    plain = [draw(scene) / np.float32(255) for scene in scenes]
+    pipeline, texts = load_pipeline(), [caption(scene) for scene in scenes]
+    one, again, other = (np.stack(redrawn(pipeline, plain, texts, generator(seed))) for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+    assert (one.shape, one.min() >= 0, one.max() <= 1) == ((6, 64, 64, 3), True, True)
+    away = np.abs(one[:, None] - np.stack(plain)[None]).mean((2, 3, 4))
+    assert (away.argmin(1) == np.arange(6)).all()
+    assert (away.diagonal() > 0.01).all()
+
+
+def test_late_times_need_the_caption(monkeypatch) -> None:
+    """What is denoised without its caption was noised less: it has to go on showing what it did."""
+    seen: list[tuple[str, float]] = []
+
+    def noted(pipeline, clean, noise, times, texts):
+        seen.extend(zip(texts, times.tolist(), strict=True))
+        return clean, noise
+
+    monkeypatch.setattr(redrawing, "_denoised", noted)
+    monkeypatch.setattr(redrawing, "HOPS", 1)
+    pipeline, scenes = load_pipeline(), scenes_of(24)
+    redrawn(pipeline, [draw(scene) / np.float32(255) for scene in scenes], ["a cat"] * 24, generator(3))
+    without = [time for text, time in seen if not text]
+    assert 6 <= len(without) <= 18
+    assert max(without) <= redrawing.UNTOLD < max(time for _, time in seen) <= redrawing.TOLD
+    assert min(time for _, time in seen) >= redrawing.EARLIEST
 
 
 def test_captions_have_words_around_them() -> None:

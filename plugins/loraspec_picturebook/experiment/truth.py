@@ -2,7 +2,7 @@
 
 S*, the style: 1 less the energy distance of the cell's pictures to 512 true pictures of the judged prompts (64 layouts of each, all
 unseen) over that of the base's pictures (``loraspec_picturebook.truth``: random filters, which no metric uses). F*, the subject: the
-share of pictures in which a classifier, trained on true pictures, sees the right subject. c*, copying: the share of pictures that lie
+share of pictures in which a classifier of its own (``eye``) sees the right one. c*, copying: the share of pictures that lie
 nearer to a training picture, in reduced pixels without their mean and contrast, than all but a twentieth of the true pictures of their
 prompt do, beyond the share that lies so near to pictures that nobody trained on: sets of the training pictures' very words in other
 layouts. (A third sample, as Meehan et al. 2020 ask for. A picture that has lost its subject comes nearer to anything, and is no copy for
@@ -22,8 +22,8 @@ from attrs import frozen
 from loraspec.sweetspot.axes import Draws
 from loraspec.sweetspot.rule import full_weight
 from loraspec_picturebook.experiment.cases import Case, plugin_styles, scenes_of, style_of, training_scenes
+from loraspec_picturebook.experiment.eye import load, named
 from loraspec_picturebook.experiment.train import MORE, folder_of
-from loraspec_picturebook.probe import load, read
 from loraspec_picturebook.sets import set_picture
 from loraspec_picturebook.styles import STYLES, Style
 from loraspec_picturebook.truth import features, same_words, true_set
@@ -77,7 +77,7 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
         case: Which.
         target: The experiment's folder.
         root: The project's folder.
-        cache: Keeps the classifier, which is trained there once.
+        cache: Keeps the eye, which is trained there once.
 
     Raises:
         OSError: The case was not drawn yet.
@@ -86,12 +86,12 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
     true = [picture for layout in range(LAYOUTS) for picture in true_set(scenes, style, layout=layout)]
     near = Near.of(_trained(case, folder, style), _controls(case, style), true, len(scenes))
     measure = Distance.of(true)
-    probe = load("styled", cache, styles=[*STYLES.values(), *plugin_styles(root)])
+    eye = load(cache, [*STYLES.values(), *plugin_styles(root)])
     epochs, weights, pictures = drawn(folder)
 
     def known(cell: list[Picture]) -> Cell:
         subjects = [scene.subject for scene in scenes for _ in range(len(cell) // len(scenes))]
-        right = [seen["subject"] == subject for seen, subject in zip(read(probe, cell), subjects, strict=True)]
+        right = [seen == subject for seen, subject in zip(named(eye, cell), subjects, strict=True)]
         ours = features(cell).astype(np.float64)
         return Cell(_apart(ours, measure.rows).mean(1), _apart(ours, ours), np.array(right, float), *near.copies(cell))
 
