@@ -48,7 +48,7 @@ class NoOptions:
 
 
 def _picturebook_margin(options: NoOptions) -> Metric:
-    """Prompt: whether pictures still fit their prompt better than others, by a small model that read the picture-book. Votes."""
+    """Prompt: how probable the prompt's subject is among the subjects of the picture-book, by a small model that read it. Votes."""
     from loraspec_picturebook.margin import PicturebookMargin
 
     return PicturebookMargin()

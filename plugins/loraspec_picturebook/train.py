@@ -1,7 +1,7 @@
 """Trains the embedded base: ``python -m loraspec_picturebook.train [STEP ...] --folder DIR``.
 
 The steps, in order: ``vae`` (the autoencoder), ``unet`` (the U-Net with both text encoders), ``export`` (writes the
-pipeline folder), ``reader`` (the small model behind ``picturebook-margin``; half an hour, always from its start). Without
+pipeline folder), ``reader`` (the small model behind ``picturebook-margin``; three quarters of an hour, always from its start). Without
 a step all of them run. ``vae`` and ``unet`` continue from their checkpoints in the folder, so a run that was stopped is
 started again with the same command. Everything is seeded; on one machine, with the same number of processes and library
 versions, the same command gives the same weights.

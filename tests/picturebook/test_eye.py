@@ -40,6 +40,15 @@ def test_every_other_one_is_gone_over(shown) -> None:
     assert all(np.array_equal(one, other) for one, other in zip(pictures, again, strict=True))
 
 
+def test_a_taken_out_subject_is_not_told(monkeypatch) -> None:
+    """The base would draw it again: pictures without a subject are gone over without a caption."""
+    told: list[str] = []
+    monkeypatch.setattr(eye, "_gone_over", lambda pictures, texts, stream: told.extend(texts) or pictures)
+    _, answers = eye.shown(STYLE, 96)
+    assert [not text for text in told] == [answer == eye.NOTHING for answer in answers[::2]]
+    assert all(answer in text for text, answer in zip(told, answers[::2], strict=True) if text)
+
+
 def test_learns_and_keeps(tmp_path, monkeypatch) -> None:
     """A short training beats chance by far on unseen pictures; what is kept answers alike; the same call learns the same."""
     monkeypatch.setattr(eye, "shown", lambda styles, count: SHOWN(styles, count, gone_over=False))
