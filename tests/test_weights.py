@@ -166,13 +166,13 @@ def test_number_of_tensors_is_capped(tmp_path: Path, count: int, code: str) -> N
     text = b",".join(b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}' % number for number in range(count))
     path = write(tmp_path / "many.safetensors", b"{" + text + b"}")
 
-    began = time.monotonic()
+    began = time.process_time()
     try:
         found = "" if len(read_header(path).tensors) == count else "wrong"
     except WeightsError as error:
         found = error.code
     assert found == code
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("length", [2**63, 2**40, 10**6])
