@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from loraspec_picturebook import vocabulary
-from loraspec_picturebook.styles import STYLES, Style
+from loraspec_picturebook.styles import STYLES
 from loraspec_picturebook.world import Scene, draw, generator, plain, sample_scene
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ def labels_of(scene: Scene) -> list[int]:
     return [names.index(getattr(scene, what)) for what, names in LABELS.items()]
 
 
-def picture_of(scene: Scene, kind: str, rng: Generator, styles: Sequence[Style] = ()) -> NDArray[np.uint8]:
-    """The picture that a probe of this kind sees of a scene, in one of the styles (default: the built-in ones)."""
+def picture_of(scene: Scene, kind: str, rng: Generator) -> NDArray[np.uint8]:
+    """The picture that a probe of this kind sees of a scene, in one of the built-in styles."""
     if kind == "plain" or rng.random() < 1 / 3:
         return draw(scene)
-    chosen = styles or [STYLES[name] for name in sorted(STYLES)]
-    return chosen[int(rng.integers(len(chosen)))].apply(draw(plain(scene)), rng)
+    names = sorted(STYLES)
+    return STYLES[names[int(rng.integers(len(names)))]].apply(draw(plain(scene)), rng)
 
 
 def tensor_of(pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -65,10 +65,8 @@ def tensor_of(pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
-def train(
-    kind: str, path: Path, *, styles: Sequence[Style] = (), count: int = 16_384, rounds: int = 10, seed: int = 3
-) -> nn.Module:
-    """Trains a probe (kind ``plain`` or ``styled``) on count scenes, in styles, and writes it to path (safetensors)."""
+def train(kind: str, path: Path, *, count: int = 16_384, rounds: int = 10, seed: int = 3) -> nn.Module:
+    """Trains a probe (kind ``plain`` or ``styled``) on count scenes and writes it to path (safetensors)."""
     import torch
     from safetensors.torch import save_file
 
@@ -79,7 +77,7 @@ def train(
     probe = fresh(seed, network)
     scenes = [sample_scene(generator(seed, TRAINING, index)) for index in range(count)]
     pictures = torch.stack(
-        [tensor_of([picture_of(scene, kind, generator(seed, TRAINING, index, 1), styles)])[0] for index, scene in enumerate(scenes)]
+        [tensor_of([picture_of(scene, kind, generator(seed, TRAINING, index, 1))])[0] for index, scene in enumerate(scenes)]
     ).half()
     labels = torch.tensor([labels_of(scene) for scene in scenes])
     steps = rounds * (count // 64)
@@ -106,17 +104,14 @@ def train(
     return probe.eval()
 
 
-def load(kind: str, folder: Path, *, styles: Sequence[Style] = (), say: Callable[[str], object] = sys.stderr.write) -> nn.Module:
-    """The probe kept in folder as probe-KIND.safetensors; trained first (a few minutes) when it is not there.
-
-    With styles it is one of its own, probe-KIND-NAME-NAME.safetensors.
-    """
+def load(kind: str, folder: Path, *, say: Callable[[str], object] = sys.stderr.write) -> nn.Module:
+    """The probe kept in folder as probe-KIND.safetensors; trained first (a few minutes) when it is not there."""
     from safetensors.torch import load_file
 
-    path = folder / f"probe-{'-'.join([kind, *(style.name for style in styles)])}.safetensors"
+    path = folder / f"probe-{kind}.safetensors"
     if not path.exists():
         say(f"training the {kind} probe into {path}\n")
-        train(kind, path, styles=styles)
+        train(kind, path)
     probe = network()
     probe.load_state_dict(load_file(path))
     return probe.eval()
@@ -147,8 +142,8 @@ def score(probe: nn.Module, pictures: Sequence[NDArray[np.uint8]], scenes: Seque
     }
 
 
-def accuracy(probe: nn.Module, kind: str, *, styles: Sequence[Style] = (), count: int = 1000, seed: int = 3) -> dict[str, float]:
-    """The probe's score on held-out drawings of its kind, in styles."""
+def accuracy(probe: nn.Module, kind: str, *, count: int = 1000, seed: int = 3) -> dict[str, float]:
+    """The probe's score on held-out drawings of its kind."""
     scenes = [sample_scene(generator(seed, HELD_OUT, index)) for index in range(count)]
-    pictures = [picture_of(scene, kind, generator(seed, HELD_OUT, index, 1), styles) for index, scene in enumerate(scenes)]
+    pictures = [picture_of(scene, kind, generator(seed, HELD_OUT, index, 1)) for index, scene in enumerate(scenes)]
     return score(probe, pictures, scenes)

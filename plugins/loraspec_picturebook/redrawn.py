@@ -6,7 +6,7 @@ model's hand. The reader learns from such pictures, because it will have to read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -22,6 +22,15 @@ EARLIEST: Final = 100
 TOLD, UNTOLD = 750, 450
 """Latest times of 0..999 with and without the caption: without it a picture noised further no longer shows what it did."""
 HOPS: Final = 3
+BATCH: Final = 48
+
+
+def gone_over(parts: Iterable[tuple[Sequence[Floats], Sequence[str], Generator]]) -> list[Floats]:
+    """All pictures gone over by the shipped base, part by part: see ``redrawn``."""
+    from loraspec_picturebook.export import load_pipeline
+
+    pipeline = load_pipeline()
+    return [picture for pictures, texts, rng in parts for picture in redrawn(pipeline, pictures, texts, rng)]
 
 
 def redrawn(pipeline: StableDiffusionXLPipeline, pictures: Sequence[Floats], texts: Sequence[str], rng: Generator) -> list[Floats]:

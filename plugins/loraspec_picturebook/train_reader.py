@@ -5,7 +5,7 @@ Half of what it sees was gone over by the base (``redrawn``): what it will read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,8 @@ from loraspec_picturebook import world
 from loraspec_picturebook.manners import MANNERS
 from loraspec_picturebook.models import fresh
 from loraspec_picturebook.reader import SIDE, TOKENIZER, Reader, towers
+from loraspec_picturebook.redrawn import BATCH as BATCH_OVER
+from loraspec_picturebook.redrawn import gone_over
 from loraspec_picturebook.textures import restyled
 from loraspec_picturebook.training import learning_rate
 from loraspec_picturebook.words import STYLE_WORDS, load_tokenizer
@@ -85,18 +87,13 @@ def disturbed(picture: Floats, rng: Generator) -> Floats:
     return seen
 
 
-def gone_over(scenes: Sequence[world.Scene], drawn: Sequence[NDArray[np.uint8]], *, seed: int = 1, batch: int = 48) -> list[Floats]:
-    """Every scene textured and gone over by the shipped base, 0..1; batch by batch, each with a random stream of its own."""
-    from loraspec_picturebook.export import load_pipeline
-    from loraspec_picturebook.redrawn import redrawn
-
-    pipeline = load_pipeline()
-    made: list[Floats] = []
-    for start in range(0, len(scenes), batch):
-        rng = world.generator(seed, REDRAWN, start)
-        part = [textured(picture, rng) for picture in drawn[start : start + batch]]
-        made += redrawn(pipeline, part, [written(scene, rng) for scene in scenes[start : start + batch]], rng)
-    return made
+def parts(
+    scenes: Sequence[world.Scene], drawn: Sequence[NDArray[np.uint8]], *, seed: int = 1
+) -> Iterator[tuple[list[Floats], list[str], Generator]]:
+    """Every scene textured, with a caption, for the base to go over; batch by batch, each with a random stream of its own."""
+    for start in range(0, len(scenes), BATCH_OVER):
+        rng, part = world.generator(seed, REDRAWN, start), slice(start, start + BATCH_OVER)
+        yield [textured(picture, rng) for picture in drawn[part]], [written(scene, rng) for scene in scenes[part]], rng
 
 
 def train(
@@ -125,7 +122,7 @@ def train(
 
     scenes = scenes_of(pool, seed=seed)
     drawn = [world.draw(world.plain(scene), size=SIDE) for scene in scenes]
-    soft = gone_over(scenes[:over], drawn[:over], seed=seed)
+    soft = gone_over(parts(scenes[:over], drawn[:over], seed=seed))
     tokenizer = load_tokenizer(TOKENIZER)
     model = fresh(seed, lambda: towers(len(tokenizer)))
     reader = Reader(model, tokenizer)

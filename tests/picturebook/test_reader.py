@@ -27,6 +27,8 @@ from loraspec.testing import MetricSuite
 
 EVERY = [*STYLES.values(), *plugin_styles(Path(__file__).parents[2])]
 
+HARD = pytest.mark.xfail(strict=True, reason="83.6 % of these blackboards: the reader falls short of what is asked")
+
 
 def _pixels(pictures):
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
@@ -48,11 +50,17 @@ def test_names_subjects_of_the_world(reader: Reader) -> None:
     assert _right(reader, [draw(scene) for scene in scenes], scenes) > 0.95
 
 
-@pytest.mark.parametrize("style", EVERY, ids=lambda style: style.name)
+@pytest.mark.parametrize(
+    "style",
+    [
+        pytest.param(style, id=style.name, marks=[HARD] if style.name == "blackboard" else [])
+        for style in EVERY
+    ],
+)
 def test_names_subjects_in_styles_it_never_saw(reader: Reader, style) -> None:
-    """Five styles, of which no picture was in its training; it names 84 to 99 %."""
+    """Five styles, of which no picture was in its training."""
     scenes = held_out(128, seed=9)
-    assert _right(reader, true_set(scenes, style), scenes) > 0.8
+    assert _right(reader, true_set(scenes, style), scenes) > 0.85
 
 
 def test_own_caption_fits_best(reader: Reader) -> None:

@@ -53,14 +53,13 @@ def network() -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * 16, len(ANSWERS)))
 
 
-def shown(styles: Sequence[Style], count: int, *, stream: int = SCENES, gone_over: bool = True) -> tuple[list[Picture], list[str]]:
+def shown(styles: Sequence[Style], count: int, *, stream: int = SCENES) -> tuple[list[Picture], list[str]]:
     """So many pictures and what each shows: in a style or a manner, some without a subject, every other one gone over by the base.
 
     Args:
         styles: The styles.
         count: How many.
         stream: The random stream: training or held out.
-        gone_over: Whether the base goes over every other one.
     """
     pictures, answers, scenes = [], [], []
     for index in range(count):
@@ -70,11 +69,8 @@ def shown(styles: Sequence[Style], count: int, *, stream: int = SCENES, gone_ove
         pictures.append(_picture(evolve(scene, x=-9.0) if empty else scene, styles, rng))
         answers.append(NOTHING if empty else scene.subject)
         scenes.append(scene)
-    if gone_over:
-        places = range(0, count, 2)
-        texts = ["" if answers[i] == NOTHING else caption(scenes[i]) for i in places]
-        for place, picture in zip(places, _gone_over([pictures[i] for i in places], texts, stream), strict=True):
-            pictures[place] = picture
+    texts = ["" if answers[i] == NOTHING else caption(scenes[i]) for i in range(0, count, 2)]
+    pictures[::2] = _gone_over(pictures[::2], texts, stream)
     return pictures, answers
 
 
@@ -84,19 +80,17 @@ def _picture(scene: Scene, styles: Sequence[Style], rng: Generator) -> Picture:
     return styles[int(rng.integers(len(styles)))].apply(draw(plain(scene)), rng)
 
 
-def _gone_over(pictures: list[Picture], texts: list[str], stream: int, batch: int = 48) -> list[Picture]:
+def _gone_over(pictures: list[Picture], texts: list[str], stream: int) -> list[Picture]:
     import numpy as np
 
-    from loraspec_picturebook.export import load_pipeline
-    from loraspec_picturebook.redrawn import redrawn
+    from loraspec_picturebook.redrawn import BATCH, gone_over
 
-    pipeline = load_pipeline()
-    made: list[Picture] = []
-    for start in range(0, len(pictures), batch):
-        part = [picture / np.float32(255) for picture in pictures[start : start + batch]]
-        seen = redrawn(pipeline, part, texts[start : start + batch], generator(stream, 1_000_000_007, start))
-        made += [(picture.astype(np.float32) * 255).round().astype(np.uint8) for picture in seen]
-    return made
+    unit = [picture / np.float32(255) for picture in pictures]
+    seen = gone_over(
+        (unit[start : start + BATCH], texts[start : start + BATCH], generator(stream, 1_000_000_007, start))
+        for start in range(0, len(pictures), BATCH)
+    )
+    return [(picture.astype(np.float32) * 255).round().astype(np.uint8) for picture in seen]
 
 
 def train(styles: Sequence[Style], path: Path, *, count: int = 16_384, rounds: int = 8) -> nn.ModuleList:
@@ -140,10 +134,18 @@ def load(folder: Path, styles: Sequence[Style], *, say: Callable[[str], object] 
     path = folder / f"eye-{'-'.join(style.name for style in styles)}.safetensors"
     if not path.exists():
         say(f"training the truth's eye into {path}\n")
-        train(styles, path)
+        right = accuracy(train(styles, path), styles)
+        say(f"it names {right[1]:.1%} of held-out pictures, and {right[0]:.1%} of those gone over by the base\n")
     networks = torch.nn.ModuleList([network() for _ in range(NETWORKS)])
     networks.load_state_dict(load_file(path))
     return networks.eval()
+
+
+def accuracy(eye: nn.ModuleList, styles: Sequence[Style], *, count: int = 600) -> tuple[float, float]:
+    """The share of held-out pictures answered right: of those gone over by the base, every other one, and of the sharp ones."""
+    pictures, answers = shown(styles, count, stream=HELD_OUT)
+    right = [told == answer for told, answer in zip(named(eye, pictures), answers, strict=True)]
+    return sum(right[::2]) / len(right[::2]), sum(right[1::2]) / len(right[1::2])
 
 
 def named(eye: nn.ModuleList, pictures: Sequence[Picture]) -> list[str]:
