@@ -86,8 +86,8 @@ class Metric:
         cost: For people: what a picture costs.
         validity: For people: how many pictures a cell needs, and what is known against it.
         notes: Sentences about what ``prepare`` found, printed beside the numbers.
-        reserve: Whether it votes only where no other metric of its axis does; ``prepare`` may set it when it finds that it cannot judge
-            without the help of what it judges.
+        reserve: Whether it votes only where no other metric of its axis does: for one that judges with what is judged. ``prepare`` may set
+            it by what it finds.
     """
 
     axis: ClassVar[Axis]

@@ -126,8 +126,8 @@ def cell_of(pictures, true):
     return Cell(away, apart, np.ones(len(ours)), np.zeros(len(ours)), np.zeros(len(ours)))
 
 
-def test_more_seeds_count_at_full_weight_only(tmp_path):
-    """The grid's pictures first, then those that only the truth sees, prompt by prompt."""
+def test_judged_pictures_and_the_truth_s_are_kept_apart(tmp_path):
+    """Those of the grid by epoch and weight, those that only the truth sees by epoch; prompt by prompt. Without the latter, no truth."""
     import json
 
     from loraspec_picturebook.experiment.train import MORE
@@ -146,11 +146,14 @@ def test_more_seeds_count_at_full_weight_only(tmp_path):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         index = {"epochs": [1], "weights": [0.8, 1.0], "prompts": ["a", "b"], "seeds": [1], "cells": cells}
         (tmp_path / folder / "index.json").write_text(json.dumps(index))
-    epochs, weights, pictures = drawn(tmp_path)
+    epochs, weights, *both = drawn(tmp_path)
     assert (epochs, weights) == ([1], [0.8, 1.0])
-    assert {place: [int(picture[0, 0, 0]) for picture in cell] for place, cell in pictures.items()} == {
-        (0, 0.0): [0, 100, 2, 101], (1, 0.8): [11, 13], (1, 1.0): [10, 110, 12, 111]
-    }  # fmt: skip
+    judged, unseen = ({place: [int(picture[0, 0, 0]) for picture in cell] for place, cell in found.items()} for found in both)
+    assert judged == {(0, 0.0): [0, 2], (1, 0.8): [11, 13], (1, 1.0): [10, 12]}
+    assert unseen == {0: [100, 101], 1: [110, 111]}
+    (tmp_path / MORE / "index.json").unlink()
+    with pytest.raises(OSError, match="index"):
+        drawn(tmp_path)
 
 
 def test_spearman_has_mean_ranks_and_says_when_there_is_none():

@@ -88,13 +88,16 @@ class DiffusionMargin(Metric):
     """Whether a picture fits its prompt better than others, by the model as a classifier (Li et al. 2023, Clark and Jaini 2023).
 
     A base that has never seen the style may be unable to read it, the artist's own pictures included. Then the last epoch's LoRA helps it,
-    at the least weight at which the artist's pictures are read well enough: one reader for every cell, half of it still the base. What the
-    LoRA draws wrong such a reader may take for right, so it stands back where another metric of prompts votes.
+    at the least weight at which the artist's pictures are read well enough: one reader for every cell, half of it still the base.
+
+    What the base draws, with or without a LoRA, it reads with the same eyes, and takes its own mistakes for right. So it is in reserve: it
+    votes only where no other metric of prompts does (docs/experiments/sweet-spot.md has how much worse it follows the truth).
     """
 
     axis: ClassVar[Axis] = "prompt"
     cost = f"{len(DOUBT) * (1 + DECOYS)} U-Net forwards a picture"
-    validity = "16 pictures a cell; needs a base that knows its words: the gates tell"
+    validity = "16 pictures a cell; needs a base that knows its words: the gates tell; behind any reader that is not the base"
+    reserve = True
 
     def prepare(self, gallery: Gallery) -> None:
         """Take the model and the prompts, and find the reader."""
@@ -111,10 +114,9 @@ class DiffusionMargin(Metric):
             if kept[weight] >= READABLE:
                 break
         self._reader = best = max(kept, key=lambda weight: kept[weight])
-        self.reserve = best > 0
         told = f"the base with the last epoch's LoRA at {best:g}" if best else "the base alone"
         note = f"prompts are read by {told}, by which the user's own pictures have {kept[best]:.0%} of the base's margin"
-        self.notes = (f"{note}; so helped it votes only where no other metric of prompts does" if best else note,)
+        self.notes = (f"{note}; it votes only where no other metric of prompts does",)
 
     def _margin(self, pictures: Sequence[Shown]) -> float:
         found = margins(self.values(pictures), places_of([shown.prompt for shown in pictures], self._prompts))

@@ -16,7 +16,7 @@ from attrs import evolve
 from loraspec_picturebook.experiment.cases import Case, cases
 from loraspec_picturebook.experiment.page import json_of, markdown_of, rows_of
 from loraspec_picturebook.experiment.table import BLIND, SCREENED, Row, row_of
-from loraspec_picturebook.experiment.train import folder_of, judged, trained, widened
+from loraspec_picturebook.experiment.train import MORE, folder_of, judged, trained, widened
 from loraspec_picturebook.experiment.truth import truth_of
 
 STAGES = ("train", "judge", "more", "table")
@@ -49,14 +49,14 @@ def main() -> None:
 
 
 def _row(case: Case, target: Path, root: Path) -> Row | None:
-    """Return a judged case's row, ranked by the rule as it is now; None when the case was not judged yet."""
+    """Return a judged case's row, ranked by the rule as it is now; None when the case was not judged, or not drawn for the truth, yet."""
     from loraspec.sweetspot.rule import rank
     from loraspec.sweetspot.scorefile import load
 
     folder = folder_of(case, target)
-    scores = load(folder) if (folder / "ranking.json").exists() else None
+    scores = load(folder) if (folder / "ranking.json").exists() and (folder / MORE / "index.json").exists() else None
     if scores is None:
-        _say(f"table: {case.name} was not judged here yet")
+        _say(f"table: {case.name} was not judged here, or not drawn for the truth, yet")
         return None
     fresh = load(folder, fresh=True)
     blind = evolve(scores, measured=tuple(one for one in scores.measured if one.name != "picturebook-margin"))

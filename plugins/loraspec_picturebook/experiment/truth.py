@@ -6,19 +6,20 @@ share of pictures in which a classifier of its own (``eye``) sees the right one.
 nearer to a training picture, in reduced pixels without their mean and contrast, than all but a twentieth of the true pictures of their
 prompt do, beyond the share that lies so near to pictures that nobody trained on: sets of the training pictures' very words in other
 layouts. (A third sample, as Meehan et al. 2020 ask for. A picture that has lost its subject comes nearer to anything, and is no copy for
-that.) U* = S* x F* x (1 - c*). At full weight there are five times as many pictures as the metrics screened by, and resampling them says
-which epochs the truth itself can tell apart.
+that.) U* = S* x F* x (1 - c*). At full weight the truth's pictures are of other seeds, which no metric saw, and four times as many as the
+metrics screened by; resampling them says which epochs the truth itself can tell apart.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from attrs import frozen
 
+from loraspec.engine.cells import read_png
 from loraspec.sweetspot.axes import Draws
 from loraspec.sweetspot.rule import full_weight
 from loraspec_picturebook.experiment.cases import Case, plugin_styles, scenes_of, style_of, training_scenes
@@ -48,7 +49,7 @@ class Truth:
 
     Attributes:
         style, subject, copies: S*, F* and c*.
-        base: S* (0 by definition), F* and c* of the base without LoRA.
+        base: S* (0 by definition), F* and c* of the base without LoRA, at the seeds of full weight.
         drawn: ``[B, E]``: U* of the epochs at full weight for every resampling of prompts and of seeds within them, the same for all
             epochs; row 0 is no resampling.
         halves: ``[2, E]``: U* by every other seed: what the truth thinks of itself.
@@ -71,7 +72,9 @@ class Truth:
 
 
 def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
-    """Return the truth of a drawn case, at full weight by all pictures that were drawn there, of more seeds than any metric saw.
+    """Return the truth of a drawn case: at full weight by pictures of seeds that no metric saw, elsewhere by those that were judged.
+
+    A metric's luck with its own pictures must not count as truth, or it would seem better than it is.
 
     Args:
         case: Which.
@@ -80,14 +83,14 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
         cache: Keeps the eye, which is trained there once.
 
     Raises:
-        OSError: The case was not drawn yet.
+        OSError: The case was not drawn yet, or not for the truth.
     """
     style, scenes, folder = style_of(case.style, root), scenes_of(case), folder_of(case, target)
     true = [picture for layout in range(LAYOUTS) for picture in true_set(scenes, style, layout=layout)]
     near = Near.of(_trained(case, folder, style), _controls(case, style), true, len(scenes))
     measure = Distance.of(true)
     eye = load(cache, [*STYLES.values(), *plugin_styles(root)])
-    epochs, weights, pictures = drawn(folder)
+    epochs, weights, judged, unseen = drawn(folder)
 
     def known(cell: list[Picture]) -> Cell:
         subjects = [scene.subject for scene in scenes for _ in range(len(cell) // len(scenes))]
@@ -96,44 +99,44 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
         return Cell(_apart(ours, measure.rows).mean(1), _apart(ours, ours), np.array(right, float), *near.copies(cell))
 
     full = weights[full_weight(weights)]
-    cells = {place: known(cell) for place, cell in pictures.items()}
-    rows = [[cells[epoch, weight] for weight in weights] for epoch in epochs]
-    base, count = cells[0, 0.0], len(pictures[epochs[0], full])
+    cells = {place: known(pictures) for place, pictures in judged.items() if place[1] != full}
+    other = {epoch: known(pictures) for epoch, pictures in unseen.items()}
+    rows = [[other[epoch] if weight == full else cells[epoch, weight] for weight in weights] for epoch in epochs]
+    base, starts = other[0], [(other[0] if weight == full else cells[0, 0.0]).distance(measure) for weight in weights]
+    count = len(unseen[0])
     draws = Draws.make(len(scenes), count // len(scenes), count=DRAWS, seed=case.seed).pictures
     turn = np.tile(np.arange(count // len(scenes)) % 2, len(scenes))
-    start = base.distance(measure)
-    style_of_cells = [[_style(cell.distance(measure), start) for cell in row] for row in rows]
     return Truth(
-        style=np.array(style_of_cells),
+        style=np.array([[_style(cell.distance(measure), start) for cell, start in zip(row, starts, strict=True)] for row in rows]),
         subject=np.array([[cell.right.mean() for cell in row] for row in rows]),
         copies=np.array([[_beyond(cell.copied.mean(), cell.chance.mean()) for cell in row] for row in rows]),
         base=(0.0, float(base.right.mean()), _beyond(base.copied.mean(), base.chance.mean())),
-        drawn=np.array([[_utility(cells[epoch, full], base, measure, draw) for epoch in epochs] for draw in draws]),
-        halves=np.array([[_utility(cells[epoch, full], base, measure, 1.0 * (turn == half)) for epoch in epochs] for half in (0, 1)]),
+        drawn=np.array([[_utility(other[epoch], base, measure, draw) for epoch in epochs] for draw in draws]),
+        halves=np.array([[_utility(other[epoch], base, measure, 1.0 * (turn == half)) for epoch in epochs] for half in (0, 1)]),
         pictures=count,
     )
 
 
-def drawn(folder: Path) -> tuple[list[int], list[float], dict[tuple[int, float], list[Picture]]]:
-    """Return epochs, weights and the pictures of every cell, prompt by prompt, in each seed by seed; (0, 0.0) is the base.
+def drawn(folder: Path) -> tuple[list[int], list[float], dict[tuple[int, float], list[Picture]], dict[int, list[Picture]]]:
+    """Return epochs, weights, the judged pictures of every cell, (0, 0.0) the base, and by epoch those of the truth alone, 0 the base.
 
-    The grid's prompts and seeds are the judged ones; those of ``MORE`` come after them where they were drawn.
+    Pictures are prompt by prompt, in each seed by seed.
 
     Raises:
-        OSError: The grid is not there.
+        OSError: The grid is not there, or what is drawn for the truth is not.
     """
-    from loraspec.engine.cells import read_png
+    judged, other = (json.loads((folder / part / "index.json").read_text(encoding="utf-8")) for part in ("grid", MORE))
+    if other["prompts"] != judged["prompts"]:
+        raise ValueError(f"{folder}: the truth's pictures are of other prompts than the judged ones")
 
-    index = json.loads((folder / "grid/index.json").read_text(encoding="utf-8"))
-    rows = [(row["epoch"], row["weight"], row["prompt"], row["seed"], row["file"]) for row in index["cells"]]
-    if (more := folder / MORE / "index.json").exists():
-        other, first = json.loads(more.read_text(encoding="utf-8")), len(index["seeds"])
-        assert other["prompts"] == index["prompts"]
-        rows += [(row["epoch"], row["weight"], row["prompt"], first + row["seed"], row["file"]) for row in other["cells"]]
-    found: dict[tuple[int, float], list[Picture]] = {}
-    for epoch, weight, *_, file in sorted(rows):
-        found.setdefault((epoch, weight), []).append(np.asarray(read_png(folder / "grid/cells" / file)))
-    return index["epochs"], index["weights"], found
+    def pictures(index: Any) -> dict[tuple[int, float], list[Picture]]:
+        rows = [(row["epoch"], row["weight"], row["prompt"], row["seed"], row["file"]) for row in index["cells"]]
+        found: dict[tuple[int, float], list[Picture]] = {}
+        for epoch, weight, *_, file in sorted(rows):
+            found.setdefault((epoch, weight), []).append(np.asarray(read_png(folder / "grid/cells" / file)))
+        return found
+
+    return judged["epochs"], judged["weights"], pictures(judged), {epoch: cell for (epoch, _), cell in pictures(other).items()}
 
 
 def _trained(case: Case, folder: Path, style: Style) -> list[Picture]:
