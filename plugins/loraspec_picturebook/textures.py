@@ -39,7 +39,7 @@ def training_picture(rng: Generator, *, size: int = 64) -> NDArray[np.uint8]:
     elif choice < 0.8:
         finished = _mosaic(picture, rng)
     elif choice < 0.84:
-        finished = _recoloured(picture, rng)
+        finished = recoloured(picture, rng)
     else:
         finished = _stripes(picture, rng)
     if choice >= 0.5 and rng.random() < 0.15:
@@ -55,7 +55,7 @@ def restyled(picture: Floats, rng: Generator) -> Floats:
     import numpy as np
 
     choice = float(rng.random())
-    for share, texture in ((0.45, _hatched), (0.6, _mosaic), (0.8, _recoloured), (1.0, _stripes)):
+    for share, texture in ((0.45, _hatched), (0.6, _mosaic), (0.8, recoloured), (1.0, _stripes)):
         if choice < share:
             finished = texture(picture, rng)
             break
@@ -124,7 +124,8 @@ def _mosaic(picture: Floats, rng: Generator) -> Floats:
     return leaded
 
 
-def _recoloured(picture: Floats, rng: Generator) -> Floats:
+def recoloured(picture: Floats, rng: Generator) -> Floats:
+    """A picture (height x width x 3, 0..1) in two tones, or with its channels mixed: about 0..1."""
     import numpy as np
 
     if rng.random() < 0.4:

@@ -1,6 +1,8 @@
 """The training step ``reader``: the two towers, on the world's drawings and captions, in any look but that of a style set.
 
-Half of what it sees was gone over by the base (``redrawn``): what it will read is drawn by a model, softly and with mistakes.
+Half of what it sees was gone over by the base (``redrawn``): what it will read is drawn by a model, softly and with mistakes. It learns
+two things at once: which caption of a batch is a picture's (Radford et al. 2021), and which of the world's subjects it shows, as it will be
+asked.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from loraspec_picturebook.models import fresh
 from loraspec_picturebook.reader import SIDE, TOKENIZER, Reader, towers
 from loraspec_picturebook.redrawn import BATCH as BATCH_OVER
 from loraspec_picturebook.redrawn import gone_over
-from loraspec_picturebook.textures import restyled
+from loraspec_picturebook.textures import recoloured, restyled
 from loraspec_picturebook.training import learning_rate
+from loraspec_picturebook.vocabulary import SUBJECTS
 from loraspec_picturebook.words import STYLE_WORDS, load_tokenizer
 
 if TYPE_CHECKING:
@@ -30,12 +33,16 @@ if TYPE_CHECKING:
 SCENES, STEP, REDRAWN = 601, 602, 603
 """Name the random streams; disjoint from those of the base, the style sets, the probe and the truth."""
 BATCH: Final = 128
-STEPS: Final = 5000
+STEPS: Final = 6000
 POOL: Final = 40_000
-GONE_OVER: Final = 12_000
+GONE_OVER: Final = 16_000
 """How many of the pool's scenes the base goes over."""
-OWN: Final = 0.3
+OWN: Final = 0.2
 """Share of drawings in a manner of the world; the others are under generic textures."""
+NEGATIVE: Final = 0.25
+"""Share of those that are negatives before the texture comes: ink where there is light, as chalk has it."""
+TINTED: Final = 0.3
+"""Share of those whose colours change once more after it."""
 
 
 def scenes_of(count: int, *, seed: int = 1) -> list[world.Scene]:
@@ -70,7 +77,8 @@ def textured(plain: NDArray[np.uint8], rng: Generator) -> Floats:
     if rng.random() < OWN:
         names = sorted(MANNERS)
         return MANNERS[names[int(rng.integers(len(names)))]](picture, rng)
-    return restyled(picture, rng)
+    finished = restyled(1 - picture if rng.random() < NEGATIVE else picture, rng)
+    return recoloured(finished, rng).clip(0, 1) if rng.random() < TINTED else finished
 
 
 def disturbed(picture: Floats, rng: Generator) -> Floats:
@@ -127,6 +135,8 @@ def train(
     model = fresh(seed, lambda: towers(len(tokenizer)))
     reader = Reader(model, tokenizer)
     warmth = torch.nn.Parameter(torch.tensor(2.3))
+    cross_entropy = torch.nn.functional.cross_entropy
+    names, subjects = [f"a {subject}" for subject in SUBJECTS], torch.tensor([SUBJECTS.index(scene.subject) for scene in scenes])
     optimizer = torch.optim.AdamW([*model.parameters(), warmth], lr=1e-3, weight_decay=0.02)
     model.train()
     for step in range(steps):
@@ -137,9 +147,10 @@ def train(
         texts = [written(scenes[i], rng) for i in chosen]
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, peak=2e-3)
-        fits = reader.pictures(pixels) @ reader.texts(texts).T * warmth.exp()
+        towards = reader.pictures(pixels) * warmth.exp()
+        fits, named = towards @ reader.texts(texts).T, towards @ reader.texts(names).T
         right = torch.arange(batch)
-        loss = (torch.nn.functional.cross_entropy(fits, right) + torch.nn.functional.cross_entropy(fits.T, right)) / 2
+        loss = (cross_entropy(fits, right) + cross_entropy(fits.T, right)) / 2 + cross_entropy(named, subjects[chosen])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

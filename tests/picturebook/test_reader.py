@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import torch
 from loraspec_picturebook import redrawn as redrawing
+from loraspec_picturebook import train_reader as training_of_the_reader
 from loraspec_picturebook.experiment.cases import plugin_styles
 from loraspec_picturebook.export import load_pipeline
-from loraspec_picturebook.margin import PicturebookMargin, subject_of
+from loraspec_picturebook.margin import SHARPNESS, PicturebookMargin, subject_of
 from loraspec_picturebook.reader import WEIGHTS, Reader
-from loraspec_picturebook.redrawn import redrawn
+from loraspec_picturebook.redrawn import gone_over, redrawn
 from loraspec_picturebook.sets import set_scenes, style_caption
 from loraspec_picturebook.styles import STYLES
-from loraspec_picturebook.train_reader import POOL, look, scenes_of, train, written
+from loraspec_picturebook.train_reader import POOL, disturbed, look, parts, scenes_of, textured, train, written
 from loraspec_picturebook.truth import held_out, true_set
-from loraspec_picturebook.world import caption, draw, generator
+from loraspec_picturebook.vocabulary import SUBJECTS
+from loraspec_picturebook.world import caption, draw, generator, plain
 from PIL import Image
 
 from loraspec.digests import file_sha256
@@ -26,8 +28,6 @@ from loraspec.metrics import Shown
 from loraspec.testing import MetricSuite
 
 EVERY = [*STYLES.values(), *plugin_styles(Path(__file__).parents[2])]
-
-HARD = pytest.mark.xfail(strict=True, reason="83.6 % of these blackboards: the reader falls short of what is asked")
 
 
 def _pixels(pictures):
@@ -50,17 +50,11 @@ def test_names_subjects_of_the_world(reader: Reader) -> None:
     assert _right(reader, [draw(scene) for scene in scenes], scenes) > 0.95
 
 
-@pytest.mark.parametrize(
-    "style",
-    [
-        pytest.param(style, id=style.name, marks=[HARD] if style.name == "blackboard" else [])
-        for style in EVERY
-    ],
-)
+@pytest.mark.parametrize("style", EVERY, ids=lambda style: style.name)
 def test_names_subjects_in_styles_it_never_saw(reader: Reader, style) -> None:
     """Five styles, of which no picture was in its training."""
     scenes = held_out(128, seed=9)
-    assert _right(reader, true_set(scenes, style), scenes) > 0.85
+    assert _right(reader, true_set(scenes, style), scenes) > 0.9
 
 
 def test_own_caption_fits_best(reader: Reader) -> None:
@@ -92,6 +86,38 @@ def test_learns_from_drawings(tmp_path) -> None:
     pixels = _pixels([draw(scene) for scene in held_out(4)])
     with torch.inference_mode():
         assert torch.allclose(first.pictures(pixels), again.pictures(pixels), atol=0.02)  # float16
+
+
+def test_learns_to_name_subjects(tmp_path) -> None:
+    """A few steps more and half of what it was shown has its subject named; by captions alone it was a third."""
+    scenes = scenes_of(64)
+    reader = train(tmp_path / "a.safetensors", steps=60, pool=64, over=16, batch=32)
+    assert _right(reader, [draw(plain(scene)) for scene in scenes], scenes) > 0.45
+
+
+def test_sharpness_is_what_calibrates_the_reader(reader: Reader) -> None:
+    """On held-out drawings, half gone over by the base, no sharper and no softer probabilities are much nearer to what is shown."""
+    scenes, rng = held_out(192, seed=12), generator(5, 5)
+    drawn = [draw(plain(scene)) for scene in scenes]
+    over = [disturbed(picture, rng) for picture in gone_over(parts(scenes[:96], drawn[:96], seed=12))]
+    pixels = torch.from_numpy(np.stack([*over, *(look(picture, rng) for picture in drawn[96:])])).permute(0, 3, 1, 2).float()
+    with torch.inference_mode():
+        fits = reader.pictures(pixels) @ reader.texts([f"a {subject}" for subject in SUBJECTS]).T
+    right = torch.tensor([SUBJECTS.index(scene.subject) for scene in scenes])
+    softer, ours, sharper = (float(torch.nn.functional.cross_entropy(fits * SHARPNESS * by, right)) for by in (0.6, 1, 1.7))
+    assert ours < 0.25
+    assert ours < softer
+    assert ours < sharper + 0.02
+
+
+def test_textures_come_as_negatives_and_in_other_colours(monkeypatch) -> None:
+    """A generic texture is asked for ink where there is light, too, and its colours may change once more."""
+    asked: list[float] = []
+    monkeypatch.setattr(training_of_the_reader, "restyled", lambda picture, rng: asked.append(picture.mean()) or picture)
+    white, rng = np.full((64, 64, 3), 255, np.uint8), generator(8)
+    seen = [textured(white, rng) for _ in range(200)]
+    assert 0.15 < np.mean([mean == 0 for mean in asked]) < 0.35
+    assert 0.2 < np.mean([0.02 < picture.mean() < 0.98 for picture in seen]) < 0.6
 
 
 def test_looks_keep_what_is_shown() -> None:
