@@ -86,15 +86,12 @@ class Metric:
         cost: For people: what a picture costs.
         validity: For people: how many pictures a cell needs, and what is known against it.
         notes: Sentences about what ``prepare`` found, printed beside the numbers.
-        reserve: Whether it votes only where no other metric of its axis does: for one that judges with what is judged. ``prepare`` may set
-            it by what it finds.
     """
 
     axis: ClassVar[Axis]
     cost: ClassVar[str]
     validity: ClassVar[str]
     notes: tuple[str, ...] = ()
-    reserve: bool = False
 
     def content(self) -> str:
         """Return what its numbers depend on beside code and options, the sha256 of weights: other content is measured anew."""

@@ -1,6 +1,7 @@
 """Two styles for the sweet-spot experiment, added the way anybody adds one: a plugin file that a spec names.
 
-Nobody tuned a metric, a base or a rule on them.
+Nobody tuned a metric, a base or a rule on them, but for the reader of prompts: that it learns from negatives, too, came of a look at
+blackboards.
 """
 
 from __future__ import annotations

@@ -170,8 +170,7 @@ def _measured(run: Run, name: str, metric: Metric) -> Measured:
         facts = {"pairs": pairs, "self_lock": (recalled := selflock.self_lock(reading))}
         notes += selflock.told(recalled)
     base = reading.base.reshape(shape[2:])
-    made = Measured(name, metric.axis, values, base, reading.references, reading.scale, reading.gates(), tuple(notes), facts, closeness)
-    return evolve(made, reserve=metric.reserve)
+    return Measured(name, metric.axis, values, base, reading.references, reading.scale, reading.gates(), tuple(notes), facts, closeness)
 
 
 def _draw(run: Run) -> None:

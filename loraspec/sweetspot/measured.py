@@ -67,7 +67,6 @@ class Measured:
         notes: Sentences that the report prints beside the numbers.
         closeness: Of a style metric, ``[E, W, P, S]``: how near a cell's pictures are to the artist's in every direction, 0 the base, 1 the
             artist (``loraspec.sweetspot.readouts.Closeness``). It votes with this or its progress, whichever is less; None: with progress.
-        reserve: Whether it votes only where no other metric of its axis does.
         facts: Further series of a diagnostic by name, lists of numbers one per epoch; of ``copy-rate`` the
             nearest pairs under ``pairs``, and ``self_lock``: what training captions give back.
     """
@@ -82,7 +81,6 @@ class Measured:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(factory=dict)
     closeness: Floats | None = None
-    reserve: bool = False
 
     @property
     def votes(self) -> bool:
@@ -91,10 +89,8 @@ class Measured:
 
 
 def heard(measured: Sequence[Measured]) -> list[Measured]:
-    """Return those that decide: with numbers, through every gate, and those in reserve only where no other of their axis is."""
-    able = [one for one in measured if one.votes and np.isfinite(one.values).any()]
-    served = {one.axis for one in able if not one.reserve}
-    return [one for one in able if not one.reserve or one.axis not in served]
+    """Return those that decide: with numbers, and through every gate."""
+    return [one for one in measured if one.votes and np.isfinite(one.values).any()]
 
 
 @frozen(eq=False)

@@ -58,7 +58,6 @@ class ScoreFile:
             "values": numbers(measured.values),
             "base": numbers(measured.base),
             "closeness": None if measured.closeness is None else numbers(measured.closeness),
-            "reserve": measured.reserve,
             "references": numbers(measured.references),
             "scale": numbers(measured.scale),
             "gates": [{**asdict(gate), "value": numbers(gate.value), "limit": numbers(gate.limit)} for gate in measured.gates],
@@ -174,15 +173,8 @@ def _file(raw: dict[str, Any]) -> ScoreFile:
         tuple(str(one) for one in raw["notes"]),
         dict(raw["facts"]),
         closeness,
-        _truth(raw["reserve"]),
     )
     return ScoreFile(str(raw["key"]), Scores(epochs, weights, prompts, seeds, (measured,), _whole(raw["heldout"]), _whole(raw["exposure"])))
-
-
-def _truth(raw: Any) -> bool:
-    if not isinstance(raw, bool):
-        raise TypeError(f"reserve is {raw!r}; true or false")
-    return raw
 
 
 def _array(raw: Any, depth: int) -> NDArray[np.float64]:

@@ -37,7 +37,6 @@ class Judge(Metric):
 
     def __init__(self, options):
         self.mood = options.mood
-        self.reserve = options.mood == "helped"
 
     def values(self, pictures):
         type(self).measured += [shown.prompt for shown in pictures]
@@ -201,14 +200,6 @@ def test_a_metric_that_measures_nothing_does_not_vote(judge: Callable[..., Any],
     ranking = Ranking.from_json((outcome.folder / "ranking.json").read_text())
     assert (ranking.epoch, ranking.confidence) == (0, "low")
     assert "style" in ranking.missing
-
-
-def test_a_metric_in_reserve_is_confirmed_only_where_it_is_heard(judge: Callable[..., Any]) -> None:
-    """Beside another of its axis it is measured and shown, and the fresh seeds are not spent on it."""
-    outcome = judge('use = "copy"', 'use = "copy"\nmood = "helped"')
-    outcome.assert_success()
-    assert [scores(outcome.folder, name)["reserve"] for name in ("copy", "copy-2")] == [False, True]
-    assert sorted(path.stem for path in (outcome.folder / "scores/fresh").iterdir()) == ["copy"]
 
 
 def test_what_has_the_wrong_shape_is_told_with_the_right_one(judge: Callable[..., Any]) -> None:

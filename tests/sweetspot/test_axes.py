@@ -31,20 +31,19 @@ def test_what_is_asked_goes_from_the_base_s_margin_to_kappa(progress: float | No
     assert prompt_axis([-asked, 0.0], progress=progress) == pytest.approx(0.0)
 
 
-def test_a_metric_in_reserve_is_heard_where_no_other_is() -> None:
-    """Beside another voice of its axis it counts for nothing, alone it counts whole; one that fails a gate is no other voice."""
+def test_voices_of_an_axis_count_alike() -> None:
+    """The mean of those that are heard; one that fails a gate is not."""
     one, shape = np.ones((2, 1)), (1, 1, 2, 1)
-    obeys, reserve = Measured("a", "prompt", np.full(shape, 1.0), one), Measured("b", "prompt", np.full(shape, 0.0), one, reserve=True)
+    obeys, strays = Measured("a", "prompt", np.full(shape, 1.0), one), Measured("b", "prompt", np.full(shape, 0.0), one)
     failed = Measured("c", "prompt", np.full(shape, 1.0), one, gates=(Gate("alive", 0.5, 0.75, False, ""),))
-    style = Measured("d", "style", np.full(shape, 1.0), 0 * one, reserve=True)
 
     def prompt(*measured: Measured) -> float:
         scores = Scores((1,), (1.0,), ("a", "b"), (1,), measured, 3)
         return float(axes_of(scores, Draws.make(2, 1, count=3, seed=0)).score["prompt"][0, 0, 0])
 
-    assert prompt(obeys, reserve) == prompt(reserve, obeys) == 1.0
-    assert prompt(reserve) == prompt(reserve, failed) == prompt(reserve, style) == 0.0
-    assert heard([obeys, reserve, failed, style]) == [obeys, style]
+    assert prompt(obeys, strays) == prompt(strays, obeys) == 0.5
+    assert prompt(strays) == prompt(strays, failed) == 0.0
+    assert heard([obeys, strays, failed]) == [obeys, strays]
 
 
 def test_a_plain_prompt_does_not_pay_for_a_lost_one() -> None:

@@ -44,11 +44,6 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
     assert not after.measured.votes
 
 
-def test_reserve_comes_back(tmp_path: Path) -> None:
-    """Whether a metric stands back is part of what was measured."""
-    assert [read_score(write(tmp_path / "a.json", file(reserve=reserve))).measured.reserve for reserve in (True, False)] == [True, False]
-
-
 def test_closeness_comes_back_with_the_values(tmp_path: Path) -> None:
     """Of the same cells, or the file is refused."""
     before = file(closeness=file().measured.values / 2)
@@ -61,7 +56,7 @@ def test_closeness_comes_back_with_the_values(tmp_path: Path) -> None:
     ("name", "value", "words"),
     [
         ("closeness", [[[[1.0]]]], "of closeness"), ("closeness", "near", "could not convert"),
-        ("version", 4, "version 6"), ("reserve", 1, "true or false"), ("axis", "taste", "no axis"), ("values", [[[[1.0]]]], "for 2 epochs"),
+        ("version", 4, "version 6"), ("axis", "taste", "no axis"), ("values", [[[[1.0]]]], "for 2 epochs"),
         ("values", [1, [2]], "inhomogeneous"),
         ("prompts", ["a"], "for 1 prompts"), ("seeds", [1.5, 2], "whole number"), ("heldout", True, "whole number"),
         ("gates", [{}], "misspells"),

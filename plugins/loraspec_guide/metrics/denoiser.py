@@ -90,14 +90,13 @@ class DiffusionMargin(Metric):
     A base that has never seen the style may be unable to read it, the artist's own pictures included. Then the last epoch's LoRA helps it,
     at the least weight at which the artist's pictures are read well enough: one reader for every cell, half of it still the base.
 
-    What the base draws, with or without a LoRA, it reads with the same eyes, and takes its own mistakes for right. So it is in reserve: it
-    votes only where no other metric of prompts does (docs/experiments/sweet-spot.md has how much worse it follows the truth).
+    Such a reader may take for right what the LoRA draws wrong; beside a reader that is not the base it errs elsewhere, and the mean of both
+    finds better epochs than either alone (docs/experiments/sweet-spot.md).
     """
 
     axis: ClassVar[Axis] = "prompt"
     cost = f"{len(DOUBT) * (1 + DECOYS)} U-Net forwards a picture"
-    validity = "16 pictures a cell; needs a base that knows its words: the gates tell; behind any reader that is not the base"
-    reserve = True
+    validity = "16 pictures a cell; needs a base that knows its words: the gates tell"
 
     def prepare(self, gallery: Gallery) -> None:
         """Take the model and the prompts, and find the reader."""
@@ -115,8 +114,7 @@ class DiffusionMargin(Metric):
                 break
         self._reader = best = max(kept, key=lambda weight: kept[weight])
         told = f"the base with the last epoch's LoRA at {best:g}" if best else "the base alone"
-        note = f"prompts are read by {told}, by which the user's own pictures have {kept[best]:.0%} of the base's margin"
-        self.notes = (f"{note}; it votes only where no other metric of prompts does",)
+        self.notes = (f"prompts are read by {told}, by which the user's own pictures have {kept[best]:.0%} of the base's margin",)
 
     def _margin(self, pictures: Sequence[Shown]) -> float:
         found = margins(self.values(pictures), places_of([shown.prompt for shown in pictures], self._prompts))

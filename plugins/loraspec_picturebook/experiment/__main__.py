@@ -15,7 +15,7 @@ from attrs import evolve
 
 from loraspec_picturebook.experiment.cases import Case, cases
 from loraspec_picturebook.experiment.page import json_of, markdown_of, rows_of
-from loraspec_picturebook.experiment.table import BLIND, SCREENED, Row, row_of
+from loraspec_picturebook.experiment.table import SCREENED, WITHOUT, Row, row_of
 from loraspec_picturebook.experiment.train import MORE, folder_of, judged, trained, widened
 from loraspec_picturebook.experiment.truth import truth_of
 
@@ -59,8 +59,10 @@ def _row(case: Case, target: Path, root: Path) -> Row | None:
         _say(f"table: {case.name} was not judged here, or not drawn for the truth, yet")
         return None
     fresh = load(folder, fresh=True)
-    blind = evolve(scores, measured=tuple(one for one in scores.measured if one.name != "picturebook-margin"))
-    others = {SCREENED: rank(scores, seed=case.seed), BLIND: rank(blind, seed=case.seed)}
+    others = {SCREENED: rank(scores, seed=case.seed)}
+    for name, told in WITHOUT.items():
+        blind = evolve(scores, measured=tuple(one for one in scores.measured if one.name != name))
+        others[told] = rank(blind, seed=case.seed)
     return row_of(case, truth_of(case, target, root, cache=target), scores, rank(scores, fresh=fresh, seed=case.seed), others)
 
 

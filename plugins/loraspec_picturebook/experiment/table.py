@@ -30,9 +30,9 @@ FLAT: Final = 0.03
 """U* of the epochs lies within this: the runs in which no choice is better than another, so that regret has no meaning."""
 
 SCREENED: Final = "regret of the judged seeds alone"
-BLIND: Final = "regret of the judged seeds alone, without picturebook-margin"
-OTHERS: Final = (SCREENED, BLIND)
-"""Regrets of what would have been chosen without confirmation, and without the reader; the confirmation is of the rule's own tie set."""
+WITHOUT: Final = {name: f"{SCREENED}, without {name}" for name in ("picturebook-margin", "diffusion-margin")}
+OTHERS: Final = (SCREENED, *WITHOUT.values())
+"""Regrets of what would have been chosen without confirmation, and by one reader of prompts; confirmed is the rule's own tie set."""
 CHOOSERS: Final = ("chosen", "last", "held-out loss", "random")
 REGRETS: Final = ("regret", "regret of last", "regret of held-out loss", "regret of random")
 
