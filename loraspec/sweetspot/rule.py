@@ -11,6 +11,7 @@ it is the mean of both keys, each as heavy as it has seeds: on puppets, with as 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -178,6 +179,8 @@ def _choose(
 ) -> int:
     """Choose within the tie set: the highest key; of keys within ``NEAR`` the peak nearest to 1, fewer copies, then the higher key.
 
+    Peaks that differ by less than the step between two weights are alike: a parabola through a few weights places them no better.
+
     Neither "less drift" nor "the earlier" decides before the key does: drift grows with every epoch, so both mean the first of a plateau,
     and that is the one nearest to being under-cooked (docs/experiments/sweet-spot.md).
     """
@@ -191,11 +194,13 @@ def _choose(
     near = [e for e in candidates if value[e] >= top - NEAR]
     at = full_weight(scores.weights)
 
-    def order(e: int) -> tuple[float, float, float, int]:
-        copies = axes.copies[0, e, at]
-        return (round(abs(peaks[e] - 1), 2), float(np.nan_to_num(copies)), -value[e], e)
+    step = min((heavier - lighter for lighter, heavier in pairwise(scores.weights)), default=0.0)
+    alike = min(abs(peaks[e] - 1) for e in near) + max(step - 1e-9, 0)
 
-    return min(near, key=order)
+    def order(e: int) -> tuple[float, float, int]:
+        return (float(np.nan_to_num(axes.copies[0, e, at])), -value[e], e)
+
+    return min((e for e in near if abs(peaks[e] - 1) <= alike), key=order)
 
 
 def _confidence(scores: Scores, axes: Axes, epochs: tuple[EpochScore, ...], chosen: int) -> tuple[Confidence, tuple[str, ...]]:
