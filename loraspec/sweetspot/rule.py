@@ -179,7 +179,7 @@ def _choose(
 ) -> int:
     """Choose within the tie set: the highest key; of keys within ``NEAR`` the peak nearest to 1, fewer copies, then the higher key.
 
-    Peaks that differ by less than the step between two weights are alike: a parabola through a few weights places them no better.
+    Peaks that differ by less than half the step between two weights are alike: a parabola through a few weights places them no better.
 
     Neither "less drift" nor "the earlier" decides before the key does: drift grows with every epoch, so both mean the first of a plateau,
     and that is the one nearest to being under-cooked (docs/experiments/sweet-spot.md).
@@ -195,7 +195,7 @@ def _choose(
     at = full_weight(scores.weights)
 
     step = min((heavier - lighter for lighter, heavier in pairwise(scores.weights)), default=0.0)
-    alike = min(abs(peaks[e] - 1) for e in near) + max(step - 1e-9, 0)
+    alike = min(abs(peaks[e] - 1) for e in near) + max(step / 2 - 1e-9, 0)
 
     def order(e: int) -> tuple[float, float, int]:
         return (float(np.nan_to_num(axes.copies[0, e, at])), -value[e], e)

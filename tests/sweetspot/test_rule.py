@@ -210,7 +210,7 @@ def test_on_a_plateau_the_higher_key_decides_and_not_the_earlier_epoch():
 
 
 @pytest.mark.parametrize(("weights", "chosen"), [(WEIGHTS, 3), ((0.8, 0.98, 1.0, 1.15), 1)])
-def test_peaks_within_a_step_between_weights_are_alike(weights: tuple[float, ...], chosen: int):
+def test_peaks_within_half_a_step_between_weights_are_alike(weights: tuple[float, ...], chosen: int):
     """Epoch 1 peaks nearer to full weight, 3 has the higher key: that decides, unless weights lie closer than the peaks do."""
     screening = scores(np.array([[0.66, 0.85, 0.93, 0.76], [0.1] * 4, [0.75, 0.88, 0.93, 0.66]]), spread=0.02)
     key = screening.measured[0].values.copy()
@@ -219,7 +219,7 @@ def test_peaks_within_a_step_between_weights_are_alike(weights: tuple[float, ...
     ranking = rank(screening, fresh=evolve(screening, seeds=(8, 9)))
     first, third = ranking.of_epoch(1), ranking.of_epoch(3)
     assert ranking.tie_set == (1, 3)
-    assert 0.02 < abs(third.peak - 1) - abs(first.peak - 1) < 0.1
+    assert 0.02 < abs(third.peak - 1) - abs(first.peak - 1) < 0.05
     assert 0 < third.key.value - first.key.value < 0.02
     assert ranking.epoch == chosen
 
