@@ -66,7 +66,7 @@ class Measured:
         gates: Answers of the trust gates, in the order of ``GATES``.
         notes: Sentences that the report prints beside the numbers.
         closeness: Of a style metric, ``[E, W, P, S]``: how near a cell's pictures are to the artist's in every direction, 0 the base, 1 the
-            artist (``loraspec.sweetspot.readouts.Closeness``). It votes with this or its progress, whichever is less; None: with progress.
+            artist (``loraspec.sweetspot.readouts.Closeness``). It votes with this; None: with how far its progress is from 1.
         facts: Further series of a diagnostic by name, lists of numbers one per epoch; of ``copy-rate`` the
             nearest pairs under ``pairs``, and ``self_lock``: what training captions give back.
     """

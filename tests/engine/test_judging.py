@@ -202,6 +202,14 @@ def test_a_metric_that_measures_nothing_does_not_vote(judge: Callable[..., Any],
     assert "style" in ranking.missing
 
 
+def test_a_metric_that_is_not_heard_is_not_confirmed(judge: Callable[..., Any]) -> None:
+    """Beside another of its axis it is measured and shown, and the fresh seeds are not spent on it."""
+    outcome = judge('use = "copy"', 'use = "copy"\nmood = "all nan"')
+    outcome.assert_success()
+    assert sorted(path.stem for path in (outcome.folder / "scores").glob("copy*.json")) == ["copy", "copy-2"]
+    assert sorted(path.stem for path in (outcome.folder / "scores/fresh").iterdir()) == ["copy"]
+
+
 def test_what_has_the_wrong_shape_is_told_with_the_right_one(judge: Callable[..., Any]) -> None:
     """A style metric that returns one number a picture."""
     judge('use = "style"\nmood = "flat"').assert_failed(1, "style returned an array [4] for 4 pictures")
