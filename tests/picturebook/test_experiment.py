@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from attrs import evolve
 from loraspec_picturebook.experiment import page, table
-from loraspec_picturebook.experiment.cases import Case, cases, plugin_styles, prompts_of, scenes_of, spec_of, style_of, training_scenes
+from loraspec_picturebook.experiment.cases import (
+    LOOKED_AT,
+    Case,
+    cases,
+    plugin_styles,
+    prompts_of,
+    scenes_of,
+    spec_of,
+    style_of,
+    training_scenes,
+)
 from loraspec_picturebook.experiment.truth import Cell, Distance, Near, _beyond, _controls, _utility, drawn, shape_of
 from loraspec_picturebook.sets import set_picture, set_scenes
 from loraspec_picturebook.styles import STYLES
@@ -156,6 +166,47 @@ def test_judged_pictures_and_the_truth_s_are_kept_apart(tmp_path):
         drawn(tmp_path)
 
 
+def test_epochs_are_judged_by_unseen_pictures_and_the_grid_by_its_own(tmp_path, monkeypatch):
+    """Equal pictures at two weights have one truth, whatever the unseen ones show, from which the truth of the epoch is taken."""
+    import json
+
+    from loraspec_picturebook.experiment import truth
+    from loraspec_picturebook.experiment.train import MORE
+    from PIL import Image
+
+    for name, count in (("LAYOUTS", 4), ("CONTROLS", 2), ("DRAWS", 3)):
+        monkeypatch.setattr(truth, name, count)
+    monkeypatch.setattr(truth, "load", lambda *_: None)
+    monkeypatch.setattr(truth, "named", lambda _, cell: [one for one in asked for _ in range(len(cell) // len(asked))])
+    style, scenes, folder = style_of(MEMORISING.style, ROOT), scenes_of(MEMORISING), truth.folder_of(MEMORISING, tmp_path)
+    asked = [scene.subject for scene in scenes]
+    bare = [draw(evolve(same_words(scene, 20 + seed), texture=seed)) for scene in scenes for seed in (0, 1)]
+    true = [true_picture(same_words(scene, 9 + seed), style) for scene in scenes for seed in (0, 1)]
+    styled = [np.mean(pair, axis=0).astype(np.uint8) for pair in zip(true, bare, strict=True)]
+    other = [true_picture(same_words(scene, 20 + seed), STYLES["engraving"]) for scene in scenes for seed in (0, 1)]
+    (folder / "grid/cells").mkdir(parents=True)
+    (folder / "manifest.jsonl").write_text("\n".join(json.dumps({"key": key}) for key in training_scenes(MEMORISING)))
+    kinds = {"grid": {(0, 0.0): bare, (1, 0.8): styled, (1, 1.0): styled}, MORE: {(0, 0.0): other, (1, 1.0): other}}
+    for part, cells in kinds.items():
+        rows = [(epoch, weight, number, picture) for (epoch, weight), pictures in cells.items() for number, picture in enumerate(pictures)]
+        found = []
+        for place, (epoch, weight, number, picture) in enumerate(rows):
+            name = f"{part.replace('/', '-')}{place}.png"
+            Image.fromarray(picture).save(folder / "grid/cells" / name)
+            found.append({"epoch": epoch, "weight": weight, "prompt": number // 2, "seed": number % 2, "file": name})
+        index = {"epochs": [1], "weights": [0.8, 1.0], "prompts": asked, "seeds": [0, 1], "cells": found}
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / part / "index.json").write_text(json.dumps(index))
+    known = truth.truth_of(MEMORISING, tmp_path, ROOT, cache=tmp_path)
+    assert known.grid.style.shape == (1, 2)
+    measure = Distance.of([picture for layout in range(4) for picture in true_set(scenes, style, layout=layout)])
+    gone = 1 - cell_of(styled, measure).distance(measure) / cell_of(bare, measure).distance(measure)
+    assert known.grid.style[0].tolist() == pytest.approx([gone] * 2)
+    assert 0.1 < gone < 0.9
+    assert known.full.style.tolist() == [0]
+    assert known.full.subject.tolist() == [1]
+
+
 def test_spearman_has_mean_ranks_and_says_when_there_is_none():
     """As everybody defines it."""
     rising, falling = np.array([0.0, 1, 2, 3]), np.array([9.0, 7, 5, 1])
@@ -237,3 +288,13 @@ def test_rows_of_other_machines_are_kept_when_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", words)
     main()
     assert json.loads((folder / "sweet-spot.json").read_text(encoding="utf-8"))["runs"] == []
+
+
+def test_untouched_runs_have_a_regret_of_their_own():
+    """That of runs that were looked at when metrics and rule were set does not count in it."""
+    known = Case("engraving", 8, "strong", 1)
+    new = [_row(Case("riso", 8, "guide", seed), 0.1 * seed, loss=0.3) for seed in (1, 2)]
+    found = table.summary([_row(known, 0.9, loss=0.1), *new])
+    assert known.name in LOOKED_AT <= {case.name for case in cases()}
+    assert (found["untouched runs"], found["untouched runs: regret"], found["untouched runs: held-out loss"]) == (2, 0.15, 0.3)
+    assert found["regret"] == pytest.approx(0.4)

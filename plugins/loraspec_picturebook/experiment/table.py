@@ -15,6 +15,7 @@ from attrs import frozen
 
 from loraspec.sweetspot.axes import Draws, axes_of, style_of
 from loraspec.sweetspot.rule import full_weight
+from loraspec_picturebook.experiment.cases import LOOKED_AT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from loraspec.sweetspot.measured import Measured, Scores
     from loraspec.sweetspot.ranking import Ranking
     from loraspec_picturebook.experiment.cases import Case
-    from loraspec_picturebook.experiment.truth import Truth
+    from loraspec_picturebook.experiment.truth import Stars, Truth
 
     Floats = NDArray[np.float64]
 
@@ -72,15 +73,16 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking, others: M
     at = full_weight(scores.weights)
     axes = axes_of(scores, Draws.make(len(scores.prompts), len(scores.seeds), count=1, seed=0))
     utility = axes.utility[0]
-    real, whole = truth.utility[:, at], truth.utility
+    full = truth.full
+    real = full.utility
     chosen = scores.epochs.index(ranking.epoch)
     loss = _heldout(scores)
     lowest = int(np.nanargmin(loss)) if np.isfinite(loss).any() else None
     best = float(real.max())
     numbers: dict[str, float | None] = {
-        "memorises": float(truth.copies[:12, at].max(initial=0) > 0.3),
+        "memorises": float(full.copies[:12].max(initial=0) > 0.3),
         "overfits": float(best - real[-1] > 0.1),
-        "copies at epoch 12": float(truth.copies[min(11, len(real) - 1), at]),
+        "copies at epoch 12": float(full.copies[min(11, len(real) - 1)]),
         "best epoch": float(scores.epochs[int(real.argmax())]),
         "chosen epoch": float(ranking.epoch),
         "truth at best": best,
@@ -88,10 +90,11 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking, others: M
         "truth at last": float(real[-1]),
         "truth at held-out loss": None if lowest is None else float(real[lowest]),
         "truth at random": float(real.mean()),
-        "unet-progress": spearman(_style(scores, "unet-progress", at), truth.style[:, at] * truth.subject[:, at]),
-        "unet-progress and style": spearman(_style(scores, "unet-progress", at), truth.style[:, at]),
-        "grid": spearman(utility.ravel(), whole.ravel()),
-        "originality": spearman(axes.score["originality"][0, :, at], 1 - truth.copies[:, at]) if "originality" in axes.score else None,
+        "unet-progress": spearman(_style(scores, "unet-progress", at), full.style * full.subject),
+        "unet-progress and style": spearman(_style(scores, "unet-progress", at), full.style),
+        "grid": spearman(utility.ravel(), truth.grid.utility.ravel()),
+        "style of judged and unseen pictures": spearman(truth.grid.style[:, at], full.style),
+        "originality": spearman(axes.score["originality"][0, :, at], 1 - full.copies) if "originality" in axes.score else None,
         "regret": regret(real, chosen),
         "regret of last": regret(real, len(real) - 1),
         "regret of held-out loss": None if lowest is None else regret(real, lowest),
@@ -106,21 +109,21 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking, others: M
         **{name: regret(real, scores.epochs.index(other.epoch)) for name, other in (others or {}).items()},
     }
     curves = {
-        "S*": _list(truth.style[:, at]), "F*": _list(truth.subject[:, at]), "c*": _list(truth.copies[:, at]), "U*": _list(real),
+        "S*": _list(full.style), "F*": _list(full.subject), "c*": _list(full.copies), "U*": _list(real),
         "U": _list(utility[:, at]), "style": _list(axes.score.get("style", axes.progress)[0, :, at]),
         "copies": _list(axes.copies[0, :, at]),
     }  # fmt: skip
-    return Row(case, numbers, _agreement(scores, truth, axes.score, at, loss), curves)
+    return Row(case, numbers, _agreement(scores, full, axes.score, at, loss), curves)
 
 
-def _agreement(scores: Scores, truth: Truth, score: Mapping[str, Floats], at: int, loss: Floats) -> dict[str, float | None]:
+def _agreement(scores: Scores, truth: Stars, score: Mapping[str, Floats], at: int, loss: Floats) -> dict[str, float | None]:
     """Spearman over epochs at full weight of each metric with what it should know: the style S*, the subject F*, 1 - c*, or U*."""
-    known = {"style": truth.style[:, at], "prompt": truth.subject[:, at], "originality": 1 - truth.copies[:, at]}
+    known = {"style": truth.style, "prompt": truth.subject, "originality": 1 - truth.copies}
     found: dict[str, float | None] = {}
     for measured in scores.measured:
         if measured.axis == "diagnostic":
             values = -loss if measured.name == "heldout-loss" else _per_epoch(measured, at)
-            found[measured.name] = spearman(values, truth.utility[:, at])
+            found[measured.name] = spearman(values, truth.utility)
         elif measured.axis in known:
             if measured.axis == "style":
                 values = _style(scores, measured.name, at)
@@ -142,6 +145,7 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
     memorising = [row for row in rows if row.numbers["memorises"]]
     keeping = [row for row in rows if not row.numbers["memorises"]]
     over, sound = [row for row in rows if row.numbers["overfits"]], [row for row in rows if not row.numbers["overfits"]]
+    untouched = [row for row in rows if row.case.name not in LOOKED_AT]
     gap = [_gap(row) for row in sound if _gap(row) is not None]
     found = {
         "runs": float(len(rows)), "memorising runs": float(len(memorising)), "over-fitting runs": float(len(over)),
@@ -153,9 +157,14 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
         "originality where it memorises, median": _of(np.median, column("originality", of=memorising)),
         "originality where it memorises, worst": _of(np.min, column("originality", of=memorising)),
         "regret": _of(np.mean, column("regret")), "regret median": _of(np.median, column("regret")),
+        "untouched runs": float(len(untouched)),
+        "untouched runs: regret": _of(np.mean, column("regret", of=untouched)),
+        "untouched runs: last": _of(np.mean, column("regret of last", of=untouched)),
+        "untouched runs: held-out loss": _of(np.mean, column("regret of held-out loss", of=untouched)),
         "regret of half the truth's pictures, on the other half": _of(np.mean, column("regret of half the truth")),
         "chosen epoch surely worse than the best": _of(np.mean, column("surely worse")),
         "agreement of the truth's halves": _of(np.mean, column("agreement of halves")),
+        "S* of judged and of unseen pictures": _of(np.mean, column("style of judged and unseen pictures")),
         **{name: _of(np.mean, column(name)) for name in OTHERS if all(name in row.numbers for row in rows)},
         "regret where it over-fits": _of(np.mean, column("regret", of=over)),
         "last where it over-fits": _of(np.mean, column("regret of last", of=over)),

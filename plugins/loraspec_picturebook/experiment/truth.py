@@ -6,8 +6,9 @@ share of pictures in which a classifier of its own (``eye``) sees the right one.
 nearer to a training picture, in reduced pixels without their mean and contrast, than all but a twentieth of the true pictures of their
 prompt do, beyond the share that lies so near to pictures that nobody trained on: sets of the training pictures' very words in other
 layouts. (A third sample, as Meehan et al. 2020 ask for. A picture that has lost its subject comes nearer to anything, and is no copy for
-that.) U* = S* x F* x (1 - c*). At full weight the truth's pictures are of other seeds, which no metric saw, and four times as many as the
-metrics screened by; resampling them says which epochs the truth itself can tell apart.
+that.) U* = S* x F* x (1 - c*). Epochs are compared at full weight by pictures of other seeds, which no metric saw, and four times as many
+as the metrics screened by; resampling them says which epochs the truth itself can tell apart. The cells of the whole grid are compared by
+the judged pictures themselves.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from attrs import frozen
 
 from loraspec.engine.cells import read_png
 from loraspec.sweetspot.axes import Draws
-from loraspec.sweetspot.rule import full_weight
 from loraspec_picturebook.experiment.cases import Case, plugin_styles, scenes_of, style_of, training_scenes
 from loraspec_picturebook.experiment.eye import load, named
 from loraspec_picturebook.experiment.train import MORE, folder_of
@@ -44,25 +44,12 @@ DRAWS: Final = 200
 
 
 @frozen(eq=False)
-class Truth:
-    """The truth of a case: ``[E, W]`` each; epochs and weights ascending.
-
-    Attributes:
-        style, subject, copies: S*, F* and c*.
-        base: S* (0 by definition), F* and c* of the base without LoRA, at the seeds of full weight.
-        drawn: ``[B, E]``: U* of the epochs at full weight for every resampling of prompts and of seeds within them, the same for all
-            epochs; row 0 is no resampling.
-        halves: ``[2, E]``: U* by every other seed: what the truth thinks of itself.
-        pictures: How many there are of each epoch at full weight.
-    """
+class Stars:
+    """S*, F* and c* of some cells, in arrays of one shape."""
 
     style: Floats
     subject: Floats
     copies: Floats
-    base: tuple[float, float, float]
-    drawn: Floats
-    halves: Floats
-    pictures: int
 
     @property
     def utility(self) -> Floats:
@@ -71,10 +58,32 @@ class Truth:
         return found
 
 
-def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
-    """Return the truth of a drawn case: at full weight by pictures of seeds that no metric saw, elsewhere by those that were judged.
+@frozen(eq=False)
+class Truth:
+    """The truth of a case; epochs and weights ascending.
 
-    A metric's luck with its own pictures must not count as truth, or it would seem better than it is.
+    Attributes:
+        full: ``[E]``: of the epochs at full weight, by pictures that no metric saw.
+        grid: ``[E, W]``: of every cell, by the very pictures that were judged.
+        drawn: ``[B, E]``: U* of the epochs at full weight for every resampling of prompts and of seeds within them, the same for all
+            epochs; row 0 is no resampling.
+        halves: ``[2, E]``: U* by every other seed: what the truth thinks of itself.
+        pictures: How many there are of each epoch in ``full``.
+    """
+
+    full: Stars
+    grid: Stars
+    drawn: Floats
+    halves: Floats
+    pictures: int
+
+
+def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
+    """Return the truth of a drawn case: of epochs by pictures that no metric saw, of cells by those that were judged.
+
+    A metric's luck with its own pictures must not count as truth where an epoch is chosen, or the choice would seem better than it is. A
+    grid is of one set of pictures: two sets, one at full weight and one elsewhere, have two bases to be counted from, and so a step
+    between their columns that is no truth.
 
     Args:
         case: Which.
@@ -98,21 +107,16 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
         ours = features(cell).astype(np.float64)
         return Cell(_apart(ours, measure.rows).mean(1), _apart(ours, ours), np.array(right, float), *near.copies(cell))
 
-    full = weights[full_weight(weights)]
-    cells = {place: known(pictures) for place, pictures in judged.items() if place[1] != full}
+    cells = {place: known(pictures) for place, pictures in judged.items()}
     other = {epoch: known(pictures) for epoch, pictures in unseen.items()}
-    rows = [[other[epoch] if weight == full else cells[epoch, weight] for weight in weights] for epoch in epochs]
-    base, starts = other[0], [(other[0] if weight == full else cells[0, 0.0]).distance(measure) for weight in weights]
     count = len(unseen[0])
     draws = Draws.make(len(scenes), count // len(scenes), count=DRAWS, seed=case.seed).pictures
     turn = np.tile(np.arange(count // len(scenes)) % 2, len(scenes))
     return Truth(
-        style=np.array([[_style(cell.distance(measure), start) for cell, start in zip(row, starts, strict=True)] for row in rows]),
-        subject=np.array([[cell.right.mean() for cell in row] for row in rows]),
-        copies=np.array([[_beyond(cell.copied.mean(), cell.chance.mean()) for cell in row] for row in rows]),
-        base=(0.0, float(base.right.mean()), _beyond(base.copied.mean(), base.chance.mean())),
-        drawn=np.array([[_utility(other[epoch], base, measure, draw) for epoch in epochs] for draw in draws]),
-        halves=np.array([[_utility(other[epoch], base, measure, 1.0 * (turn == half)) for epoch in epochs] for half in (0, 1)]),
+        full=_stars([other[epoch] for epoch in epochs], other[0], measure, (len(epochs),)),
+        grid=_stars([cells[e, w] for e in epochs for w in weights], cells[0, 0.0], measure, (len(epochs), len(weights))),
+        drawn=np.array([[_utility(other[epoch], other[0], measure, draw) for epoch in epochs] for draw in draws]),
+        halves=np.array([[_utility(other[epoch], other[0], measure, 1.0 * (turn == half)) for epoch in epochs] for half in (0, 1)]),
         pictures=count,
     )
 
@@ -224,6 +228,13 @@ def _beyond(share: float, chance: float) -> float:
     """Share of copies, less what would lie so near without having been trained on, 0..1."""
     chance = max(chance, TAIL / 100)
     return float(max(share - chance, 0.0) / (1 - chance))
+
+
+def _stars(cells: list[Cell], base: Cell, true: Distance, shape: tuple[int, ...]) -> Stars:
+    """S*, F* and c* of cells, counted from the base's pictures of the same prompts and seeds."""
+    start = base.distance(true)
+    rows = [(_style(cell.distance(true), start), cell.right.mean(), _beyond(cell.copied.mean(), cell.chance.mean())) for cell in cells]
+    return Stars(*(np.array(column).reshape(shape) for column in zip(*rows, strict=True)))
 
 
 def _style(distance: float, start: float) -> float:
