@@ -17,7 +17,7 @@ from loraspec_picturebook.experiment.cases import (
     style_of,
     training_scenes,
 )
-from loraspec_picturebook.experiment.truth import Cell, Distance, Near, _beyond, _controls, _utility, drawn, shape_of
+from loraspec_picturebook.experiment.truth import Cell, Distance, Near, _beyond, _controls, _stars, drawn, shape_of
 from loraspec_picturebook.sets import set_picture, set_scenes
 from loraspec_picturebook.styles import STYLES
 from loraspec_picturebook.truth import features, held_out, same_words, true_picture, true_set
@@ -122,7 +122,7 @@ def test_resampling_says_what_the_truth_can_tell():
     plain = [draw(evolve(same_words(scene, 20 + seed), texture=seed)) for scene in scenes for seed in range(6)]
     good = [true_picture(same_words(scene, 20 + seed), style) for scene in scenes for seed in range(6)]
     base, bad = cell_of(plain, measure), cell_of(true_set(scenes * 6, "engraving", layout=3), measure)
-    rows = np.array([[_utility(cell, base, measure, draw) for cell in (cell_of(good, measure), bad)] for draw in draws])
+    rows = np.array([_stars([cell_of(good, measure), bad], base, measure, draw).utility for draw in draws])
     assert rows[0, 0] > 0.8
     assert (rows[:, 0] > rows[:, 1]).all()
     assert 0 < rows[1:, 0].std() < 0.2

@@ -112,11 +112,14 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
     count = len(unseen[0])
     draws = Draws.make(len(scenes), count // len(scenes), count=DRAWS, seed=case.seed).pictures
     turn = np.tile(np.arange(count // len(scenes)) % 2, len(scenes))
+    full = [other[epoch] for epoch in epochs]
+    grid = _stars([cells[epoch, weight] for epoch in epochs for weight in weights], cells[0, 0.0], measure)
+    shape = (len(epochs), len(weights))
     return Truth(
-        full=_stars([other[epoch] for epoch in epochs], other[0], measure, (len(epochs),)),
-        grid=_stars([cells[e, w] for e in epochs for w in weights], cells[0, 0.0], measure, (len(epochs), len(weights))),
-        drawn=np.array([[_utility(other[epoch], other[0], measure, draw) for epoch in epochs] for draw in draws]),
-        halves=np.array([[_utility(other[epoch], other[0], measure, 1.0 * (turn == half)) for epoch in epochs] for half in (0, 1)]),
+        full=_stars(full, other[0], measure),
+        grid=Stars(grid.style.reshape(shape), grid.subject.reshape(shape), grid.copies.reshape(shape)),
+        drawn=np.array([_stars(full, other[0], measure, draw).utility for draw in draws]),
+        halves=np.array([_stars(full, other[0], measure, 1.0 * (turn == half)).utility for half in (0, 1)]),
         pictures=count,
     )
 
@@ -230,22 +233,23 @@ def _beyond(share: float, chance: float) -> float:
     return float(max(share - chance, 0.0) / (1 - chance))
 
 
-def _stars(cells: list[Cell], base: Cell, true: Distance, shape: tuple[int, ...]) -> Stars:
-    """S*, F* and c* of cells, counted from the base's pictures of the same prompts and seeds."""
-    start = base.distance(true)
-    rows = [(_style(cell.distance(true), start), cell.right.mean(), _beyond(cell.copied.mean(), cell.chance.mean())) for cell in cells]
-    return Stars(*(np.array(column).reshape(shape) for column in zip(*rows, strict=True)))
+def _stars(cells: list[Cell], base: Cell, true: Distance, weights: Floats | None = None) -> Stars:
+    """S*, F* and c* of cells, ``[n]``, counted from the base's pictures of the same prompts and seeds.
+
+    With ``weights`` every cell's pictures, and the base's, count so often.
+    """
+    start = base.distance(true, weights)
+    each = np.ones(len(base.away)) if weights is None else weights
+    share = each / each.sum()
+    return Stars(
+        np.array([_style(cell.distance(true, weights), start) for cell in cells]),
+        np.array([share @ cell.right for cell in cells]),
+        np.array([_beyond(share @ cell.copied, share @ cell.chance) for cell in cells]),
+    )
 
 
 def _style(distance: float, start: float) -> float:
     return min(max(1 - distance / start, 0.0), 1.0)
-
-
-def _utility(cell: Cell, base: Cell, true: Distance, weights: Floats) -> float:
-    """U* of a cell whose pictures, and the base's of the same prompts and seeds, count as often as ``weights`` says."""
-    share = weights / weights.sum()
-    style = _style(cell.distance(true, weights), base.distance(true, weights))
-    return style * float(share @ cell.right) * (1 - _beyond(share @ cell.copied, share @ cell.chance))
 
 
 def _shapes(pictures: list[Picture]) -> Floats:
