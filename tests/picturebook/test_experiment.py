@@ -10,6 +10,7 @@ from loraspec_picturebook.experiment.cases import (
     LOOKED_AT,
     Case,
     cases,
+    cases_of,
     plugin_styles,
     prompts_of,
     scenes_of,
@@ -17,6 +18,7 @@ from loraspec_picturebook.experiment.cases import (
     style_of,
     training_scenes,
 )
+from loraspec_picturebook.experiment.cases import STYLE_FILE as OWN_STYLES
 from loraspec_picturebook.experiment.truth import Cell, Distance, Near, _beyond, _controls, _stars, drawn, shape_of
 from loraspec_picturebook.sets import set_picture, set_scenes
 from loraspec_picturebook.styles import STYLES
@@ -26,31 +28,37 @@ from loraspec_picturebook.world import draw
 from loraspec.sweetspot.axes import Draws
 
 ROOT = Path(__file__).parents[2]
+STYLE_FILE = ROOT / OWN_STYLES
+NEW_STYLES = ROOT / "docs/experiments/new-styles.py"
 FIRST = list(cases())[:16]
 MEMORISING = Case("lithograph", 4, "memorise", 1)
 
 
 def test_the_first_cases_hold_every_kind():
     """Five styles, four sizes, four strengths and two training seeds, whoever stops after sixteen."""
-    assert {case.style for case in FIRST} == {*STYLES, *(style.name for style in plugin_styles(ROOT))}
+    assert {case.style for case in FIRST} == {*STYLES, *(style.name for style in plugin_styles(STYLE_FILE))}
     assert {case.images for case in FIRST} == {4, 8, 16, 34}
     assert {case.strength for case in FIRST} == {"weak", "guide", "strong", "memorise"}
     assert {case.seed for case in FIRST} == {1, 2}
     assert len({case.name for case in cases()}) == len(list(cases()))
 
 
-@pytest.mark.parametrize("case", FIRST[:4], ids=lambda case: case.name)
-def test_a_spec_plans_what_the_case_says(case, tmp_path):
+@pytest.mark.parametrize(
+    ("case", "styles"),
+    [*((case, STYLE_FILE) for case in FIRST[:4]), (Case("neon", 16, "guide", 1), NEW_STYLES)],
+    ids=lambda given: given.name,
+)
+def test_a_spec_plans_what_the_case_says(case, styles, tmp_path):
     """The file is valid, trains on so many pictures, holds out the rest, and judges prompts that it does not train on."""
     from loraspec.plan import resolve
 
-    (tmp_path / "styles.py").write_bytes((ROOT / "docs/experiments/styles.py").read_bytes())
+    (tmp_path / styles.name).write_bytes(styles.read_bytes())
     spec = tmp_path / "spec.toml"
-    spec.write_text(spec_of(case, ROOT, judged=True), encoding="utf-8")
+    spec.write_text(spec_of(case, styles, judged=True), encoding="utf-8")
     plan = resolve(spec)
     assert {item.key for item in plan.data.images} == set(training_scenes(case))
     assert len(plan.data.images) == case.images
-    assert plan.grid.judged_prompts == tuple(prompts_of(case, ROOT))
+    assert plan.grid.judged_prompts == tuple(prompts_of(case, styles))
     assert plan.grid.judged_weights == (0.8, 0.9, 1.0, 1.15)
 
 
@@ -98,7 +106,7 @@ def test_distance_is_that_of_sets():
     from loraspec_picturebook.truth import distance
 
     scenes = held_out(8, seed=5)
-    style = style_of("riso", ROOT)
+    style = style_of("riso", STYLE_FILE)
     true = [picture for layout in range(4) for picture in true_set(scenes, style, layout=layout)]
     other = true_set(scenes, "engraving", layout=9)
     measure = Distance.of(true)
@@ -116,7 +124,7 @@ def test_distance_is_that_of_sets():
 def test_resampling_says_what_the_truth_can_tell():
     """A good cell is never below a bad one, and its own number moves."""
     scenes = held_out(4, seed=6)
-    style = style_of("riso", ROOT)
+    style = style_of("riso", STYLE_FILE)
     measure = Distance.of([picture for layout in range(4) for picture in true_set(scenes, style, layout=layout)])
     draws = Draws.make(4, 6, count=60, seed=1).pictures
     plain = [draw(evolve(same_words(scene, 20 + seed), texture=seed)) for scene in scenes for seed in range(6)]
@@ -178,7 +186,7 @@ def test_epochs_are_judged_by_unseen_pictures_and_the_grid_by_its_own(tmp_path, 
         monkeypatch.setattr(truth, name, count)
     monkeypatch.setattr(truth, "load", lambda *_: None)
     monkeypatch.setattr(truth, "named", lambda _, cell: [one for one in asked for _ in range(len(cell) // len(asked))])
-    style, scenes, folder = style_of(MEMORISING.style, ROOT), scenes_of(MEMORISING), truth.folder_of(MEMORISING, tmp_path)
+    style, scenes, folder = style_of(MEMORISING.style, STYLE_FILE), scenes_of(MEMORISING), truth.folder_of(MEMORISING, tmp_path)
     asked = [scene.subject for scene in scenes]
     bare = [draw(evolve(same_words(scene, 20 + seed), texture=seed)) for scene in scenes for seed in (0, 1)]
     true = [true_picture(same_words(scene, 9 + seed), style) for scene in scenes for seed in (0, 1)]
@@ -197,7 +205,7 @@ def test_epochs_are_judged_by_unseen_pictures_and_the_grid_by_its_own(tmp_path, 
         index = {"epochs": [1], "weights": [0.8, 1.0], "prompts": asked, "seeds": [0, 1], "cells": found}
         (folder / part).mkdir(parents=True, exist_ok=True)
         (folder / part / "index.json").write_text(json.dumps(index))
-    known = truth.truth_of(MEMORISING, tmp_path, ROOT, cache=tmp_path)
+    known = truth.truth_of(MEMORISING, tmp_path, STYLE_FILE, cache=tmp_path)
     assert known.grid.style.shape == (1, 2)
     measure = Distance.of([picture for layout in range(4) for picture in true_set(scenes, style, layout=layout)])
     gone = 1 - cell_of(styled, measure).distance(measure) / cell_of(bare, measure).distance(measure)
@@ -288,6 +296,31 @@ def test_rows_of_other_machines_are_kept_when_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", words)
     main()
     assert json.loads((folder / "sweet-spot.json").read_text(encoding="utf-8"))["runs"] == []
+
+
+def test_styles_of_one_s_own_are_worked_on_and_have_their_own_page(tmp_path, monkeypatch):
+    """``--styles FILE``: its cases, every style soon; every stage is given the file; the page lies beside it, and no other is written."""
+    import sys
+
+    from loraspec_picturebook.experiment import __main__ as experiment
+
+    file = tmp_path / "mine.py"
+    file.write_bytes(NEW_STYLES.read_bytes())
+    asked = []
+    for stage in ("trained", "judged", "widened"):
+        monkeypatch.setattr(experiment, stage, lambda *given, stage=stage: asked.append((stage, *given)))
+    monkeypatch.setattr(experiment, "_row", lambda case, target, style_file: asked.append(("row", case, target, style_file)))
+    names = ("mosaic", "woodcut", "neon")
+    words = ["experiment", "--styles", str(file), "--cases", "3", "--target", str(tmp_path), "--root", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", words)
+    experiment.main()
+    stages = ("trained", "judged", "widened", "row")
+    assert asked == [(stage, Case(name, 16, "guide", 1), tmp_path, file) for stage in stages for name in names]
+    assert (tmp_path / "mine.md").read_text(encoding="utf-8").startswith("# Is the chosen epoch the right one? The styles of mine.py\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "mine.md", "mine.json"}
+    every = list(cases_of(names))
+    assert len({case.name for case in every}) == len(every)
+    assert {case.strength for case in every} == {"weak", "guide", "strong", "memorise"}
 
 
 def test_untouched_runs_have_a_regret_of_their_own():

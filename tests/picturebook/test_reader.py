@@ -10,7 +10,7 @@ import pytest
 import torch
 from loraspec_picturebook import redrawn as redrawing
 from loraspec_picturebook import train_reader as training_of_the_reader
-from loraspec_picturebook.experiment.cases import plugin_styles
+from loraspec_picturebook.experiment.cases import STYLE_FILE, plugin_styles
 from loraspec_picturebook.export import load_pipeline
 from loraspec_picturebook.margin import SHARPNESS, PicturebookMargin, subject_of
 from loraspec_picturebook.reader import WEIGHTS, Reader
@@ -27,7 +27,7 @@ from loraspec.digests import file_sha256
 from loraspec.metrics import Shown
 from loraspec.testing import MetricSuite
 
-EVERY = [*STYLES.values(), *plugin_styles(Path(__file__).parents[2])]
+EVERY = [*STYLES.values(), *plugin_styles(Path(__file__).parents[2] / STYLE_FILE)]
 
 
 def _pixels(pictures):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +23,7 @@ PROMPTS: Final = 8
 FULL: Final = 34
 METRICS: Final = (*EMBEDDED, "picturebook-margin")
 STYLE_FILE: Final = "docs/experiments/styles.py"
-"""Two of the styles come from this plugin file; no metric and no rule was tuned on them."""
+"""Below the project's folder. Two of the styles come from this plugin file; no metric and no rule was tuned on them."""
 
 LOOKED_AT: Final = frozenset((
     "blackboard-16-guide-1", "blackboard-16-guide-2", "blackboard-4-memorise-1", "blackboard-8-strong-1", "engraving-16-guide-1",
@@ -110,8 +110,16 @@ def cases() -> Iterator[Case]:
     yield from (Case(*row, seed=2) for row in [*first[4:], *second])
 
 
-def style_of(name: str, root: Path) -> Style:
-    """Return a style by name, built in or from the plugin file under ``root`` (the project's folder).
+def cases_of(styles: Iterable[str]) -> Iterator[Case]:
+    """Yield cases for styles of one's own: each style as soon as may be, then what differs most from what there was."""
+    every = list(styles)
+    for seed in (1, 2):
+        for images, strength in ((16, "guide"), (8, "strong"), (4, "memorise"), (FULL, "guide"), (16, "weak")):
+            yield from (Case(style, images, strength, seed=seed) for style in every)
+
+
+def style_of(name: str, style_file: Path) -> Style:
+    """Return a style by name, built in or from the plugin file.
 
     Raises:
         KeyError: There is none of this name.
@@ -120,22 +128,27 @@ def style_of(name: str, root: Path) -> Style:
 
     if name in STYLES:
         return STYLES[name]
-    return {style.name: style for style in plugin_styles(root)}[name]
+    return {style.name: style for style in plugin_styles(style_file)}[name]
 
 
-def plugin_styles(root: Path) -> list[Style]:
-    """Return the styles of the plugin file."""
+def plugin_styles(style_file: Path) -> list[Style]:
+    """Return the styles of a plugin file.
+
+    Raises:
+        OSError: It cannot be read.
+        KeyError: It offers none.
+    """
     import runpy
 
-    found: list[Style] = runpy.run_path(str(root / STYLE_FILE))["loraspec_picturebook_register_style"]()
+    found: list[Style] = runpy.run_path(str(style_file))["loraspec_picturebook_register_style"]()
     return found
 
 
-def prompts_of(case: Case, root: Path) -> list[str]:
+def prompts_of(case: Case, style_file: Path) -> list[str]:
     """Return the judged prompts of a case: captions, in its style, of scenes that no training set holds."""
     from loraspec_picturebook.sets import style_caption
 
-    style = style_of(case.style, root)
+    style = style_of(case.style, style_file)
     return [style_caption(scene, style) for scene in scenes_of(case)]
 
 
@@ -172,16 +185,16 @@ def training_scenes(case: Case) -> dict[str, Scene]:
     return {key: scene for key, scene in every.items() if key not in held}
 
 
-def spec_of(case: Case, root: Path, *, judged: bool) -> str:
+def spec_of(case: Case, style_file: Path, *, judged: bool) -> str:
     """Return the text of the case's spec, beside which the style file has to lie.
 
     float32, because a CPU without bf16 units takes twelve times as long in bf16. Without ``judged`` it only trains and draws: the longest
     part, which no change of a metric or of the rule touches.
     """
-    strength, style = STRENGTHS[case.strength], style_of(case.style, root)
+    strength, style = STRENGTHS[case.strength], style_of(case.style, style_file)
     from loraspec_picturebook.styles import STYLES
 
-    plugin = "" if case.style in STYLES else f'plugins = ["./{Path(STYLE_FILE).name}"]\n'
+    plugin = "" if case.style in STYLES else f'plugins = ["./{style_file.name}"]\n'
     lines: dict[str, Any] = {
         "run": f'name = "{case.name}"\nseed = {case.seed}',
         "model": 'use = "sdxl"\ncheckpoint = "package:loraspec_picturebook/base"',
@@ -195,7 +208,7 @@ def spec_of(case: Case, root: Path, *, judged: bool) -> str:
         "train": f'epochs = {EPOCHS}\nbatch_size = 4\nmixed_precision = "no"\nthreads = 1',
         "grid": f"heldout = {case.heldout}\nweights = {list(WEIGHTS)}\nseeds = {list(SEEDS)}\njudged_seeds = {list(SEEDS)}\n"
         'sampler = "ddim"\nsteps = 8\nguidance = 2.5\n'
-        f"prompts = {json.dumps(prompts_of(case, root), ensure_ascii=False)}",
+        f"prompts = {json.dumps(prompts_of(case, style_file), ensure_ascii=False)}",
         "[evaluators]": "\n[[evaluators]]\n".join(
             ['use = "grid"\nbatch_size = 16', *(f'use = "{name}"' for name in (METRICS if judged else ()))]
         ),

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from loraspec_picturebook.experiment.cases import STYLE_FILE, TRUTH_SEEDS, Case, spec_of
+from loraspec_picturebook.experiment.cases import TRUTH_SEEDS, Case, spec_of
 
 MORE: Final = "grid/truth"
 """Below a run's folder: the sheets and the index of what is drawn for the truth alone."""
@@ -23,21 +23,21 @@ def folder_of(case: Case, target: Path) -> Path:
     return target / "runs" / case.name
 
 
-def trained(case: Case, target: Path, root: Path) -> bool:
+def trained(case: Case, target: Path, style_file: Path) -> bool:
     """Train and draw a case, or go on with it; what is done is left alone.
 
     Returns:
         False when another process has it, or it failed (its output lies beside the spec).
     """
-    return _run(case, target, root, judged=False)
+    return _run(case, target, style_file, judged=False)
 
 
-def judged(case: Case, target: Path, root: Path) -> bool:
+def judged(case: Case, target: Path, style_file: Path) -> bool:
     """Measure and rank a trained case with the metrics of the embedded profile; scores that are there stay. Returns as ``trained``."""
-    return _run(case, target, root, judged=True)
+    return _run(case, target, style_file, judged=True)
 
 
-def widened(case: Case, target: Path, root: Path) -> bool:
+def widened(case: Case, target: Path, style_file: Path) -> bool:
     """Draw a trained case with more seeds at full weight, for the truth alone. Returns as ``trained``."""
     with _mine(case, target) as mine:
         if not mine:
@@ -50,14 +50,14 @@ def widened(case: Case, target: Path, root: Path) -> bool:
         return _loraspec(case, target, words)
 
 
-def _run(case: Case, target: Path, root: Path, *, judged: bool) -> bool:
+def _run(case: Case, target: Path, style_file: Path, *, judged: bool) -> bool:
     with _mine(case, target) as mine:
         if not mine:
             return False
         specs, folder = target / "specs", folder_of(case, target)
-        shutil.copyfile(root / STYLE_FILE, specs / Path(STYLE_FILE).name)
+        shutil.copyfile(style_file, specs / style_file.name)
         spec = specs / f"{case.name}.toml"
-        spec.write_text(spec_of(case, root, judged=judged), encoding="utf-8")
+        spec.write_text(spec_of(case, style_file, judged=judged), encoding="utf-8")
         return _loraspec(case, target, ["run", str(spec), "--output", str(folder)])
 
 

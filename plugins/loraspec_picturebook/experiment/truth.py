@@ -78,7 +78,7 @@ class Truth:
     pictures: int
 
 
-def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
+def truth_of(case: Case, target: Path, style_file: Path, *, cache: Path) -> Truth:
     """Return the truth of a drawn case: of epochs by pictures that no metric saw, of cells by those that were judged.
 
     A metric's luck with its own pictures must not count as truth where an epoch is chosen, or the choice would seem better than it is. A
@@ -88,17 +88,17 @@ def truth_of(case: Case, target: Path, root: Path, *, cache: Path) -> Truth:
     Args:
         case: Which.
         target: The experiment's folder.
-        root: The project's folder.
+        style_file: The plugin file of the styles that are not built in.
         cache: Keeps the eye, which is trained there once.
 
     Raises:
         OSError: The case was not drawn yet, or not for the truth.
     """
-    style, scenes, folder = style_of(case.style, root), scenes_of(case), folder_of(case, target)
+    style, scenes, folder = style_of(case.style, style_file), scenes_of(case), folder_of(case, target)
     true = [picture for layout in range(LAYOUTS) for picture in true_set(scenes, style, layout=layout)]
     near = Near.of(_trained(case, folder, style), _controls(case, style), true, len(scenes))
     measure = Distance.of(true)
-    eye = load(cache, [*STYLES.values(), *plugin_styles(root)])
+    eye = load(cache, [*STYLES.values(), *plugin_styles(style_file)])
     epochs, weights, judged, unseen = drawn(folder)
 
     def known(cell: list[Picture]) -> Cell:
