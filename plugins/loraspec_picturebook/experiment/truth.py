@@ -3,11 +3,13 @@
 S*, the style: 1 less the energy distance of the cell's pictures to 512 true pictures of the judged prompts (64 layouts of each, all
 unseen) over that of the base's pictures (``loraspec_picturebook.truth``: random filters, which no metric uses). F*, the subject: the
 share of pictures in which a classifier of its own (``eye``) sees the right one. c*, copying: the share of pictures that lie
-nearer to a training picture, in reduced pixels without their mean and contrast, than all but a twentieth of the true pictures of their
-prompt do, beyond the share that lies so near to pictures that nobody trained on: sets of the training pictures' very words in other
-layouts. (A third sample, as Meehan et al. 2020 ask for. A picture that has lost its subject comes nearer to anything, and is no copy for
-that.) U* = S* x F* x (1 - c*). Epochs are compared at full weight by pictures of other seeds, which no metric saw, and four times as many
-as the metrics screened by; resampling them says which epochs the truth itself can tell apart. The cells of the whole grid are compared by
+nearer to the training pictures, in reduced pixels without their mean and contrast, than to any of nineteen sets of other pictures of the
+training pictures' very words, on which nobody trained, beyond the twentieth of which that is so by chance. (A third sample, as Meehan et
+al. 2020 ask for, and the rank of one set among twenty, so that it needs no limit: neither a picture that is blurred nor one that has lost
+its subject comes nearer to the one set than to the others. A limit by true pictures, as it was before, called blurred copies none, and
+lost subjects copies.)
+U* = S* x F* x (1 - c*). Epochs are compared at full weight by pictures of other seeds, which no metric saw, and four times as many as
+the metrics screened by; resampling them says which epochs the truth itself can tell apart. The cells of the whole grid are compared by
 the judged pictures themselves.
 """
 
@@ -37,8 +39,9 @@ if TYPE_CHECKING:
 
 LAYOUTS: Final = 64
 CONTROL: Final = 2000  # the first layout of the control sets; no true picture has it
-TAIL: Final = 5.0  # % of true pictures that lie as near to a training picture by chance
-CONTROLS: Final = 12
+CONTROLS: Final = 19
+CHANCE: Final = 1 / (CONTROLS + 1)
+"""Share of pictures that are nearest to the training set of all twenty when nothing was copied."""
 REDUCED: Final = 16  # px
 DRAWS: Final = 200
 
@@ -96,7 +99,7 @@ def truth_of(case: Case, target: Path, style_file: Path, *, cache: Path) -> Trut
     """
     style, scenes, folder = style_of(case.style, style_file), scenes_of(case), folder_of(case, target)
     true = [picture for layout in range(LAYOUTS) for picture in true_set(scenes, style, layout=layout)]
-    near = Near.of(_trained(case, folder, style), _controls(case, style), true, len(scenes))
+    near = Near.of(_trained(case, folder, style), _controls(case, style))
     measure = Distance.of(true)
     eye = load(cache, [*STYLES.values(), *plugin_styles(style_file)])
     epochs, weights, judged, unseen = drawn(folder)
@@ -105,7 +108,7 @@ def truth_of(case: Case, target: Path, style_file: Path, *, cache: Path) -> Trut
         subjects = [scene.subject for scene in scenes for _ in range(len(cell) // len(scenes))]
         right = [seen == subject for seen, subject in zip(named(eye, cell), subjects, strict=True)]
         ours = features(cell).astype(np.float64)
-        return Cell(_apart(ours, measure.rows).mean(1), _apart(ours, ours), np.array(right, float), *near.copies(cell))
+        return Cell(_apart(ours, measure.rows).mean(1), _apart(ours, ours), np.array(right, float), near.copies(cell))
 
     cells = {place: known(pictures) for place, pictures in judged.items()}
     other = {epoch: known(pictures) for epoch, pictures in unseen.items()}
@@ -184,14 +187,13 @@ class Distance:
 
 @frozen(eq=False)
 class Cell:
-    """A cell's n pictures: how far each is from the true ones on average, and from each other; which are right, which lie
-    near to a training picture, and to how many of the controls."""
+    """A cell's n pictures: how far each is from the true ones on average, and from each other; which are right, and which are
+    copies."""
 
     away: Floats
     apart: Floats
     right: Floats
     copied: Floats
-    chance: Floats
 
     def distance(self, true: Distance, weights: Floats | None = None) -> float:
         """Energy distance, 0 on average for pictures of the same source; with ``weights`` ``[n]`` each picture counts so often.
@@ -206,31 +208,32 @@ class Cell:
 
 @frozen(eq=False)
 class Near:
-    """How near true pictures of each prompt lie to the training pictures, and to each control: what is nearer may be a copy.
+    """What a picture may be nearest to.
 
     Attributes:
-        sets: The training pictures first, then the controls: shapes ``[T, D]``, and the limit of each prompt ``[P]``.
+        trained: Shapes of the training pictures, ``[T, D]``.
+        controls: Of as many other pictures of their words, ``[T, D]`` each.
     """
 
-    sets: list[tuple[Floats, Floats]]
+    trained: Floats
+    controls: list[Floats]
 
     @classmethod
-    def of(cls, trained: list[Picture], controls: list[list[Picture]], true: list[Picture], prompts: int) -> Near:
-        """Take the limits from the true pictures, of which every P-th is of one prompt."""
-        shapes, known = _shapes(true), [_shapes(pictures) for pictures in (trained, *controls)]
-        return cls([(rows, np.percentile(_apart(shapes, rows).min(1).reshape(-1, prompts), TAIL, axis=0)) for rows in known])
+    def of(cls, trained: list[Picture], controls: list[list[Picture]]) -> Near:
+        """Take the sets."""
+        return cls(_shapes(trained), [_shapes(pictures) for pictures in controls])
 
-    def copies(self, pictures: list[Picture]) -> tuple[Floats, Floats]:
-        """Which lie so near to a training picture, 0 or 1, and to how many of the controls, as a share; ``[n]``, prompt by prompt."""
+    def copies(self, pictures: list[Picture]) -> Floats:
+        """Which lie nearer to a training picture than to any control, ``[n]``, 0 or 1."""
         shapes = _shapes(pictures)
-        near = [_apart(shapes, rows).min(1) < np.repeat(limits, len(pictures) // len(limits)) for rows, limits in self.sets]
-        return near[0].astype(np.float64), np.mean(near[1:], axis=0)
+        others = np.min([_apart(shapes, rows).min(1) for rows in self.controls], axis=0)
+        found: Floats = (_apart(shapes, self.trained).min(1) < others).astype(np.float64)
+        return found
 
 
-def _beyond(share: float, chance: float) -> float:
-    """Share of copies, less what would lie so near without having been trained on, 0..1."""
-    chance = max(chance, TAIL / 100)
-    return float(max(share - chance, 0.0) / (1 - chance))
+def _beyond(share: float) -> float:
+    """Share of copies beyond those by chance, 0..1."""
+    return float(max(share - CHANCE, 0.0) / (1 - CHANCE))
 
 
 def _stars(cells: list[Cell], base: Cell, true: Distance, weights: Floats | None = None) -> Stars:
@@ -244,7 +247,7 @@ def _stars(cells: list[Cell], base: Cell, true: Distance, weights: Floats | None
     return Stars(
         np.array([_style(cell.distance(true, weights), start) for cell in cells]),
         np.array([share @ cell.right for cell in cells]),
-        np.array([_beyond(share @ cell.copied, share @ cell.chance) for cell in cells]),
+        np.array([_beyond(share @ cell.copied) for cell in cells]),
     )
 
 
