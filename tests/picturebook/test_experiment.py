@@ -19,7 +19,7 @@ from loraspec_picturebook.experiment.cases import (
     training_scenes,
 )
 from loraspec_picturebook.experiment.cases import STYLE_FILE as OWN_STYLES
-from loraspec_picturebook.experiment.truth import CHANCE, Cell, Distance, Near, _beyond, _controls, _stars, drawn, shape_of
+from loraspec_picturebook.experiment.truth import Cell, Distance, Near, _controls, _stars, drawn, shape_of
 from loraspec_picturebook.manners import blur
 from loraspec_picturebook.sets import set_picture, set_scenes
 from loraspec_picturebook.styles import STYLES
@@ -72,39 +72,29 @@ def test_prompts_near_to_training_have_another_colour_and_layout():
 
 
 def test_copies_are_told_from_true_pictures():
-    """A training picture is a copy, at another contrast and blurred; other layouts of the same words are none, but by chance."""
+    """A training picture is a copy, at another contrast and blurred; other layouts of the same words are none."""
     style = STYLES["lithograph"]
     scenes = scenes_of(MEMORISING)[:4]
     trained = [set_picture(scene, style) for scene in training_scenes(MEMORISING).values()]
     near = Near.of(trained, _controls(MEMORISING, style))
     faded = [(picture.astype(float) * 0.7 + 30).round().astype(np.uint8) for picture in trained]
-    blurred = [(blur(picture.astype(np.float32), 6)).round().astype(np.uint8) for picture in trained]
+    blurred = [blur(picture.astype(np.float32), 2).round().astype(np.uint8) for picture in trained]
     others = [true_picture(same_words(scene, layout), style) for scene in scenes for layout in range(500, 520)]
-    assert near.copies(faded).all()
-    assert near.copies(blurred).all()
-    assert near.copies(others).mean() < 0.15
+    assert near.copies(faded).min() > 0.95
+    assert near.copies(blurred).min() > 0.7
+    assert near.copies(others).mean() < 0.1
     assert np.linalg.norm(shape_of(faded[0]) - shape_of(trained[0])) < 0.1
-    assert _beyond(0.04) == 0
-    assert _beyond(1.0) == 1
 
 
-def test_what_comes_near_to_anything_is_no_copy():
+@pytest.mark.parametrize("name", STYLES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_comes_near_to_anything_is_no_copy(name, seed):
     """Pictures that show nothing lie near to training pictures, and as near to pictures that nobody trained on."""
-    style = STYLES["lithograph"]
-    trained = [set_picture(scene, style) for scene in training_scenes(MEMORISING).values()]
+    style, case = STYLES[name], Case(name, 4, "memorise", seed)
+    trained = [set_picture(scene, style) for scene in training_scenes(case).values()]
     several = [[set_picture(scene, style) for scene in set_scenes(6, seed=number)] for number in range(60, 84)]
     lost = [np.mean(pictures, axis=0).astype(np.uint8) for pictures in several]
-    assert Near.of(trained, _controls(MEMORISING, style)).copies(lost).mean() < 0.3
-
-
-def test_a_true_picture_is_nearest_to_the_training_set_once_in_twenty():
-    """Over sets that any of the twenty could be: the share that is called copied by chance is what is taken off."""
-    style = STYLES["engraving"]
-    case = Case("engraving", 4, "memorise", 1)
-    sets = [[set_picture(scene, style) for scene in training_scenes(case).values()], *_controls(case, style)]
-    true = [picture for layout in range(8) for picture in true_set(scenes_of(case), style, layout=layout)]
-    shares = [Near.of(one, [*sets[:place], *sets[place + 1 :]]).copies(true).mean() for place, one in enumerate(sets)]
-    assert np.mean(shares) == pytest.approx(CHANCE, abs=1e-9)
+    assert Near.of(trained, _controls(case, style)).copies(lost).mean() < 0.15
 
 
 def test_distance_is_that_of_sets():

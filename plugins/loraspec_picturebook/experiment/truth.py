@@ -2,12 +2,12 @@
 
 S*, the style: 1 less the energy distance of the cell's pictures to 512 true pictures of the judged prompts (64 layouts of each, all
 unseen) over that of the base's pictures (``loraspec_picturebook.truth``: random filters, which no metric uses). F*, the subject: the
-share of pictures in which a classifier of its own (``eye``) sees the right one. c*, copying: the share of pictures that lie
-nearer to the training pictures, in reduced pixels without their mean and contrast, than to any of nineteen sets of other pictures of the
-training pictures' very words, on which nobody trained, beyond the twentieth of which that is so by chance. (A third sample, as Meehan et
-al. 2020 ask for, and the rank of one set among twenty, so that it needs no limit: neither a picture that is blurred nor one that has lost
-its subject comes nearer to the one set than to the others. A limit by true pictures, as it was before, called blurred copies none, and
-lost subjects copies.)
+share of pictures in which a classifier of its own (``eye``) sees the right one. c*, copying: how far pictures lie on the way from the
+middle between the nearest training picture and the nearest other picture of the same words, on which nobody trained (0), to the
+training picture (1), in reduced pixels without their mean and contrast. (A third sample, as Meehan et al. 2020 ask for. What pulls a
+picture off that way counts in both distances, so that a blurred copy stays a copy, and a picture that has lost its subject is none. A
+limit by the distances of true pictures, as it was before, called blurred copies none and lost subjects copies.)
+
 U* = S* x F* x (1 - c*). Epochs are compared at full weight by pictures of other seeds, which no metric saw, and four times as many as
 the metrics screened by; resampling them says which epochs the truth itself can tell apart. The cells of the whole grid are compared by
 the judged pictures themselves.
@@ -39,9 +39,7 @@ if TYPE_CHECKING:
 
 LAYOUTS: Final = 64
 CONTROL: Final = 2000  # the first layout of the control sets; no true picture has it
-CONTROLS: Final = 19
-CHANCE: Final = 1 / (CONTROLS + 1)
-"""Share of pictures that are nearest to the training set of all twenty when nothing was copied."""
+CONTROLS: Final = 19  # other layouts of every training picture's words
 REDUCED: Final = 16  # px
 DRAWS: Final = 200
 
@@ -187,7 +185,7 @@ class Distance:
 
 @frozen(eq=False)
 class Cell:
-    """A cell's n pictures: how far each is from the true ones on average, and from each other; which are right, and which are
+    """A cell's n pictures: how far each is from the true ones on average, and from each other; which are right, and how much each
     copies."""
 
     away: Floats
@@ -208,32 +206,31 @@ class Cell:
 
 @frozen(eq=False)
 class Near:
-    """What a picture may be nearest to.
+    """What a picture may lie near to.
 
     Attributes:
         trained: Shapes of the training pictures, ``[T, D]``.
-        controls: Of as many other pictures of their words, ``[T, D]`` each.
+        others: Of other pictures of their words, ``[M, D]``.
     """
 
     trained: Floats
-    controls: list[Floats]
+    others: Floats
 
     @classmethod
     def of(cls, trained: list[Picture], controls: list[list[Picture]]) -> Near:
-        """Take the sets."""
-        return cls(_shapes(trained), [_shapes(pictures) for pictures in controls])
+        """Take the training pictures, and sets of others."""
+        return cls(_shapes(trained), np.concatenate([_shapes(pictures) for pictures in controls]))
 
     def copies(self, pictures: list[Picture]) -> Floats:
-        """Which lie nearer to a training picture than to any control, ``[n]``, 0 or 1."""
+        """How far each lies on the way from the middle between its nearest other picture and its nearest training picture to the latter.
+
+        ``[n]`` in 0..1. Of a training picture that is drawn with its contrast weakened by noise, the share that is left of it.
+        """
         shapes = _shapes(pictures)
-        others = np.min([_apart(shapes, rows).min(1) for rows in self.controls], axis=0)
-        found: Floats = (_apart(shapes, self.trained).min(1) < others).astype(np.float64)
+        own, other = _apart(shapes, self.trained), _apart(shapes, self.others)
+        step = ((self.trained[own.argmin(1)] - self.others[other.argmin(1)]) ** 2).sum(1)
+        found: Floats = ((other.min(1) ** 2 - own.min(1) ** 2) / np.maximum(step, 1e-12)).clip(0, 1)
         return found
-
-
-def _beyond(share: float) -> float:
-    """Share of copies beyond those by chance, 0..1."""
-    return float(max(share - CHANCE, 0.0) / (1 - CHANCE))
 
 
 def _stars(cells: list[Cell], base: Cell, true: Distance, weights: Floats | None = None) -> Stars:
@@ -247,7 +244,7 @@ def _stars(cells: list[Cell], base: Cell, true: Distance, weights: Floats | None
     return Stars(
         np.array([_style(cell.distance(true, weights), start) for cell in cells]),
         np.array([share @ cell.right for cell in cells]),
-        np.array([_beyond(share @ cell.copied) for cell in cells]),
+        np.array([share @ cell.copied for cell in cells]),
     )
 
 
