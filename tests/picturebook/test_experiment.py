@@ -319,6 +319,20 @@ def test_styles_of_one_s_own_are_worked_on_and_have_their_own_page(tmp_path, mon
     assert {case.strength for case in every} == {"weak", "guide", "strong", "memorise"}
 
 
+def test_rows_of_the_earlier_copying_say_nothing_of_originality():
+    """They stay in every other number, and are marked on the page."""
+    new, old = (_row(Case("riso", 4, "memorise", seed), 0.1 * seed, loss=0.3) for seed in (1, 2))
+    new.numbers.update({"memorises": 1.0, "originality": 0.8})
+    old.numbers.update({"memorises": 1.0, "originality": -1.0, table.EARLIER: 1.0})
+    found = table.summary([new, old])
+    assert (found["memorising runs"], found["memorising runs of the present c*"], found["runs of the earlier c*"]) == (2, 1, 1)
+    assert found["originality where it memorises, worst"] == 0.8
+    assert found["regret"] == pytest.approx(0.15)
+    written = page.markdown_of([new, old], before="")
+    assert "| riso-4-memorise-2 † |" in written
+    assert "| riso-4-memorise-1 |" in written
+
+
 def test_untouched_runs_have_a_regret_of_their_own():
     """That of runs that were looked at when metrics and rule were set does not count in it."""
     known = Case("engraving", 8, "strong", 1)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 LARGEST = 512  # px of the longer side: beyond it a picture is reduced, so that the cost is bounded
 OCTAVES, TURNS = 4, 6
 QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
-STRENGTH = 100  # of 312 features of a pattern: a third
-FAINT = 0.01  # of luminance 0..1: what answers less is no texture, and is not made one
 SMALL = 32  # px: the side at which layout is compared
 
 
@@ -51,26 +49,20 @@ def _bank(height: int, width: int) -> Floats:
 
 
 def texture(picture: Picture) -> Floats:
-    """What a surface looks like, wherever things stand: an oriented filter bank's Gram matrix and strength, colours, spectrum, ``[D]``.
+    """What a surface looks like, wherever things stand: the Gram matrix of an oriented filter bank, colours, and the spectrum, ``[D]``.
 
-    Of the local amplitudes of all pairs of filters: the root of their mean product (after Portilla and Simoncelli 2000); of luminance and
-    two colour differences: quantiles; of the spectrum: the root of the power in rings. All in units of amplitude, none logarithmic: what
-    hardly shows hardly counts.
-
-    Gram matrix and rings are shares of the bank's whole amplitude, and that is a feature of its own, which counts as ``STRENGTH`` others.
-    Otherwise a little more contrast would move all of them at once, and count as much as another texture
-    (docs/experiments/sweet-spot.md).
+    Of the local amplitudes of all pairs of filters: the root of their mean product (after Portilla and Simoncelli 2000, without
+    normalising: how strong a texture is belongs to it); of luminance and two colour differences: quantiles; of the spectrum: the root of
+    the power in rings. All in units of amplitude, none logarithmic: what hardly shows hardly counts.
     """
     picture = _bounded(picture)
     channels = opponent(picture)
     spectrum = np.fft.fft2(channels[0] - channels[0].mean())
     bank = _bank(*picture.shape[:2])
     amplitude = np.abs(np.fft.ifft2(spectrum[None] * bank)).reshape(len(bank), -1)
-    gram = amplitude @ amplitude.T / amplitude.shape[1]
-    strength = float(np.sqrt(np.trace(gram)))
-    pattern = np.concatenate([np.sqrt(gram[np.triu_indices(len(bank))]), _rings(spectrum)]) / max(strength, FAINT)
+    gram = (amplitude @ amplitude.T / amplitude.shape[1])[np.triu_indices(len(bank))]
     colours = np.quantile(channels.reshape(3, -1), QUANTILES, axis=1).T.ravel()
-    return np.concatenate([pattern, np.full(STRENGTH, strength), colours])
+    return np.concatenate([np.sqrt(gram), colours, _rings(spectrum)])
 
 
 def _rings(spectrum: NDArray[np.complex128], count: int = 12) -> Floats:

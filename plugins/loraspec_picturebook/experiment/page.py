@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from loraspec_picturebook.experiment.cases import STRENGTHS
-from loraspec_picturebook.experiment.table import Row, summary
+from loraspec_picturebook.experiment.table import EARLIER, Row, summary
 
 BEGIN: Final = "<!-- tables: begin (make truth writes what follows) -->"
 END: Final = "<!-- tables: end -->"
@@ -76,7 +76,8 @@ def _runs(rows: list[Row]) -> str:
         numbers = row.numbers
         flags = ["yes" if numbers[name] else "" for name in ("memorises", "overfits")]
         values = [_number(numbers[name], whole=name in whole) for name in names]
-        lines.append([row.case.name, *flags, _number(numbers["copies at epoch 12"]), *values])
+        mark = " †" if EARLIER in numbers else ""
+        lines.append([row.case.name + mark, *flags, _number(numbers["copies at epoch 12"]), *values])
     return _table(head, lines)
 
 

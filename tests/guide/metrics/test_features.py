@@ -7,13 +7,9 @@ import pytest
 from loraspec_guide.metrics.features import layout, texture
 from loraspec_picturebook.styles import STYLES
 from loraspec_picturebook.truth import held_out, same_words, true_picture
-from loraspec_picturebook.world import draw
 from PIL import Image
 
-from loraspec.sweetspot.readouts import Closeness
-
 SCENES = held_out(4, seed=77)
-MANY = held_out(24, seed=77)
 DRAWN = [true_picture(scene, "lithograph") for scene in SCENES]
 
 
@@ -61,18 +57,3 @@ def test_any_size_has_features(features, shape):
         found = features(picture)
         assert found.shape == features(DRAWN[0]).shape
         assert np.isfinite(found).all()
-
-
-@pytest.mark.parametrize("style", sorted(STYLES))
-def test_a_little_more_contrast_is_not_another_texture(style):
-    """Unseen works with 15 % more contrast stay close to the artist, with 30 % more they are further off, and nearer than the base."""
-    base = np.stack([texture(draw(scene)) for scene in MANY[:16]])
-    closeness = Closeness.fit(base, np.stack([texture(true_picture(scene, style)) for scene in MANY[8:]]), 16)
-    unseen = [true_picture(same_words(scene, 5), style).astype(float) for scene in MANY[:8]]
-
-    def close(gain):
-        stronger = [((one - one.mean()) * gain + one.mean()).clip(0, 255).round().astype(np.uint8) for one in unseen]
-        return closeness.of(np.stack([texture(one) for one in stronger])).mean()
-
-    assert close(1.15) > 0.85
-    assert 0.5 < close(1.3) < close(1.15) - 0.1
