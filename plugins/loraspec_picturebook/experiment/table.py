@@ -145,7 +145,7 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
         return np.array([row.numbers[name] for row in of if row.numbers[name] is not None], dtype=np.float64)
 
     memorising = [row for row in rows if row.numbers["memorises"]]
-    present = [row for row in memorising if not row.numbers.get(EARLIER)]
+    present = [row for row in memorising if EARLIER not in row.numbers]
     keeping = [row for row in rows if not row.numbers["memorises"]]
     over, sound = [row for row in rows if row.numbers["overfits"]], [row for row in rows if not row.numbers["overfits"]]
     untouched = [row for row in rows if row.case.name not in LOOKED_AT]
