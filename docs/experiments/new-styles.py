@@ -1,4 +1,4 @@
-"""Three more styles for the sweet-spot experiment, written when metrics, readers, rule and truth had been set.
+"""Three more styles for the sweet-spot experiment, written when metrics, readers and rule had been set.
 
 Run these, or a file of your own: ``python -m loraspec_picturebook.experiment --styles docs/experiments/new-styles.py``.
 """

@@ -263,13 +263,14 @@ def test_a_page_keeps_its_words():
     assert again == first + "after\n"
 
 
-def test_rows_come_back_from_the_committed_numbers():
+@pytest.mark.parametrize(("name", "least"), [("sweet-spot", 10), ("new-styles", 1)])
+def test_rows_come_back_from_the_committed_numbers(name, least):
     """What is committed can be read, and gives the same summary and page again: rows of another machine can be kept."""
-    committed = (ROOT / "docs/experiments/sweet-spot.json").read_text(encoding="utf-8")
+    committed = (ROOT / f"docs/experiments/{name}.json").read_text(encoding="utf-8")
     rows = page.rows_of(committed)
     assert page.json_of(rows) == committed
-    assert len({row.case for row in rows}) == len(rows) >= 10
-    written = (ROOT / "docs/experiments/sweet-spot.md").read_text(encoding="utf-8")
+    assert len({row.case for row in rows}) == len(rows) >= least
+    written = (ROOT / f"docs/experiments/{name}.md").read_text(encoding="utf-8")
     assert page.markdown_of(rows, before=written) == written
 
 
