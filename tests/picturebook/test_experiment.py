@@ -89,11 +89,20 @@ def test_copies_are_told_from_true_pictures():
 @pytest.mark.parametrize("name", STYLES)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_comes_near_to_anything_is_no_copy(name, seed):
-    """Pictures that show nothing lie near to training pictures, and as near to pictures that nobody trained on."""
+    """Pictures that show nothing lie nearer to training pictures than true ones do, and as near to pictures that nobody trained on."""
     style, case = STYLES[name], Case(name, 4, "memorise", seed)
     trained = [set_picture(scene, style) for scene in training_scenes(case).values()]
     several = [[set_picture(scene, style) for scene in set_scenes(6, seed=number)] for number in range(60, 84)]
     lost = [np.mean(pictures, axis=0).astype(np.uint8) for pictures in several]
+    true = [picture for layout in range(24) for picture in true_set(scenes_of(case)[4:], style, layout=layout)]
+
+    def away(pictures):
+        """How far pictures are from the nearest training picture."""
+        shapes, known = (np.stack([shape_of(one) for one in some]) for some in (pictures, trained))
+        return np.sqrt(((shapes[:, None] - known[None]) ** 2).sum(-1)).min(1)
+
+    limits = np.percentile(away(true).reshape(24, 4), 5, axis=0)
+    assert (away(lost) < np.repeat(limits, 6)).mean() > 0.4
     assert Near.of(trained, _controls(case, style)).copies(lost).mean() < 0.15
 
 
@@ -320,14 +329,14 @@ def test_styles_of_one_s_own_are_worked_on_and_have_their_own_page(tmp_path, mon
     assert {case.strength for case in every} == {"weak", "guide", "strong", "memorise"}
 
 
-def test_rows_of_the_earlier_copying_say_nothing_of_originality():
-    """They stay in every other number, and are marked on the page."""
+def test_rows_of_the_earlier_copying_are_told_apart():
+    """They stay in every number, beside what originality is without them, and are marked on the page."""
     new, old = (_row(Case("riso", 4, "memorise", seed), 0.1 * seed, loss=0.3) for seed in (1, 2))
     new.numbers.update({"memorises": 1.0, "originality": 0.8})
     old.numbers.update({"memorises": 1.0, "originality": -1.0, table.EARLIER: 1.0})
     found = table.summary([new, old])
     assert (found["memorising runs"], found["memorising runs of the present c*"], found["runs of the earlier c*"]) == (2, 1, 1)
-    assert found["originality where it memorises, worst"] == 0.8
+    assert (found["originality where it memorises, worst"], found["the same by the present c*, worst"]) == (-1, 0.8)
     assert found["regret"] == pytest.approx(0.15)
     written = page.markdown_of([new, old], before="")
     assert "| riso-4-memorise-2 † |" in written

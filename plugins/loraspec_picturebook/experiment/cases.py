@@ -23,7 +23,7 @@ PROMPTS: Final = 8
 FULL: Final = 34
 METRICS: Final = (*EMBEDDED, "picturebook-margin")
 STYLE_FILE: Final = "docs/experiments/styles.py"
-"""Below the project's folder. Two of the styles come from this plugin file; no metric and no rule was tuned on them."""
+"""Below the project's folder: the plugin file that two of the styles come from."""
 
 LOOKED_AT: Final = frozenset((
     "blackboard-16-guide-1", "blackboard-16-guide-2", "blackboard-4-memorise-1", "blackboard-8-strong-1", "engraving-16-guide-1",

@@ -33,7 +33,7 @@ FLAT: Final = 0.03
 SCREENED: Final = "regret of the judged seeds alone"
 WITHOUT: Final = {name: f"{SCREENED}, without {name}" for name in ("picturebook-margin", "diffusion-margin")}
 EARLIER: Final = "earlier c*"
-"""Marks kept rows whose copying was measured by a limit, before ``truth.Near``: they say nothing of how copies are ranked."""
+"""Marks kept rows whose copying was measured by a limit, before ``truth.Near``."""
 OTHERS: Final = (SCREENED, *WITHOUT.values())
 """Regrets of what would have been chosen without confirmation, and by one reader of prompts; confirmed is the rule's own tie set."""
 CHOOSERS: Final = ("chosen", "last", "held-out loss", "random")
@@ -157,10 +157,12 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
         "unet-progress with S* alone, worst": _of(np.min, column("unet-progress and style")),
         "unet-progress with S* alone where nothing is memorised, mean": _of(np.mean, column("unet-progress and style", of=keeping)),
         "grid median": _of(np.median, column("grid")),
+        "originality where it memorises, median": _of(np.median, column("originality", of=memorising)),
+        "originality where it memorises, worst": _of(np.min, column("originality", of=memorising)),
         "runs of the earlier c*": float(sum(EARLIER in row.numbers for row in rows)),
         "memorising runs of the present c*": float(len(present)),
-        "originality where it memorises, median": _of(np.median, column("originality", of=present)),
-        "originality where it memorises, worst": _of(np.min, column("originality", of=present)),
+        "the same by the present c*, median": _of(np.median, column("originality", of=present)),
+        "the same by the present c*, worst": _of(np.min, column("originality", of=present)),
         "regret": _of(np.mean, column("regret")), "regret median": _of(np.median, column("regret")),
         "untouched runs": float(len(untouched)),
         "untouched runs: regret": _of(np.mean, column("regret", of=untouched)),

@@ -6,7 +6,8 @@ share of pictures in which a classifier of its own (``eye``) sees the right one.
 middle between the nearest training picture and the nearest other picture of the same words, on which nobody trained (0), to the
 training picture (1), in reduced pixels without their mean and contrast. (A third sample, as Meehan et al. 2020 ask for. What pulls a
 picture off that way counts in both distances, so that a blurred copy stays a copy, and a picture that has lost its subject is none. A
-limit by the distances of true pictures, as it was before, called blurred copies none and lost subjects copies.)
+limit by the distances of true pictures, as it was before, calls blurred copies none and lost subjects copies, and what is taken off for
+chance is that of all prompts together.)
 
 U* = S* x F* x (1 - c*). Epochs are compared at full weight by pictures of other seeds, which no metric saw, and four times as many as
 the metrics screened by; resampling them says which epochs the truth itself can tell apart. The cells of the whole grid are compared by
