@@ -24,9 +24,9 @@ from loraspec.gridplan import CONFIRMED, other_seeds
 from loraspec.metrics import Metric
 from loraspec.plan import canonical, plain
 from loraspec.surroundings import packages
+from loraspec.sweetspot.keys import full_weight
 from loraspec.sweetspot.measured import Measured, Scores, heard
 from loraspec.sweetspot.ranking import Ranking
-from loraspec.sweetspot.rule import full_weight
 from loraspec.sweetspot.rule import rank as ranked
 from loraspec.sweetspot.scorefile import FRESH, SCORES, VERSION, ScoreFile, load, read_score, together
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loraspec.engine.readings import spaced
-from loraspec.sweetspot.rule import full_weight
+from loraspec.sweetspot.keys import full_weight
 
 if TYPE_CHECKING:
     from loraspec.engine.scales import OriginalityReading

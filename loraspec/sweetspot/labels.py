@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loraspec.sweetspot.axes import ALLOWED, Axes
+from loraspec.sweetspot.keys import REDUCED, Keys, full_weight, interval
 from loraspec.sweetspot.measured import Scores
 from loraspec.sweetspot.ranking import Interval, Label
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from loraspec.sweetspot.rule import Keys
 
     Floats = NDArray[np.float64]
 
@@ -27,8 +26,6 @@ REPEATS, EXPOSURE = 20, 400
 
 def labels_of(scores: Scores, axes: Axes, keys: Keys) -> list[tuple[Label, ...]]:
     """Return the labels of each epoch."""
-    from loraspec.sweetspot.rule import REDUCED, full_weight, interval
-
     weights, at = scores.weights, full_weight(scores.weights)
     above = [w for w, weight in enumerate(weights) if weight > weights[at] + 1e-9]
     below = [w for w, weight in enumerate(weights) if REDUCED - 1e-9 <= weight < weights[at] - 1e-9]
@@ -82,8 +79,6 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def _simple(scores: Scores, axes: Axes, e: int, at: int) -> list[Label]:
-    from loraspec.sweetspot.rule import interval
-
     made = []
     share = axes.copies[0, e, at]
     if np.isfinite(share):

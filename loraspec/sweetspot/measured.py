@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,3 +112,25 @@ class Scores:
     measured: tuple[Measured, ...]
     heldout: int
     exposure: int = 1
+
+    def joined(self, fresh: Scores) -> Scores:
+        """Return the epochs that both have, with the pictures of both: its seeds after one's own; and the metrics that both have.
+
+        Raises:
+            ValueError: Of other prompts or weights.
+        """
+        if (self.prompts, self.weights) != (fresh.prompts, fresh.weights):
+            raise ValueError("scores of other prompts or weights cannot be joined")
+        epochs = tuple(epoch for epoch in fresh.epochs if epoch in self.epochs)
+        mine, theirs = [self.epochs.index(epoch) for epoch in epochs], [fresh.epochs.index(epoch) for epoch in epochs]
+        others = {one.name: one for one in fresh.measured}
+        measured = tuple(_joined(one, others[one.name], mine, theirs) for one in self.measured if one.name in others)
+        return evolve(self, epochs=epochs, seeds=(*self.seeds, *fresh.seeds), measured=measured)
+
+
+def _joined(one: Measured, other: Measured, mine: list[int], theirs: list[int]) -> Measured:
+    closeness = None
+    if one.closeness is not None and other.closeness is not None:
+        closeness = np.concatenate([one.closeness[mine], other.closeness[theirs]], axis=-1)
+    values = np.concatenate([one.values[mine], other.values[theirs]], axis=-1)
+    return evolve(one, values=values, base=np.concatenate([one.base, other.base], axis=-1), closeness=closeness)

@@ -62,9 +62,10 @@ class EpochScore:
         regret: What a reduced weight would gain.
         peak: The weight at which U is highest, by a parabola.
         best: Share of resamplings in which this epoch has the highest key.
-        tied: Whether it is in the tie set.
+        tied: Whether it is in the tie set: by all pictures, the fresh ones among them.
         fresh: The key on fresh seeds, None where they were not drawn.
         labels: Remarks.
+        screened: Whether it was tied before fresh seeds were drawn.
     """
 
     epoch: int
@@ -75,6 +76,7 @@ class EpochScore:
     tied: bool
     fresh: float | None = None
     labels: tuple[Label, ...] = ()
+    screened: bool = False
 
 
 @frozen
@@ -200,7 +202,9 @@ def _epoch(raw: dict[str, Any]) -> EpochScore:
     labels = tuple(Label(str(one["name"]), _interval(one["value"]), str(one["words"])) for one in _list(raw["labels"]))
     fresh = None if raw["fresh"] is None else _number(raw["fresh"])
     key, regret = _interval(raw["key"]), _interval(raw["regret"])
-    return EpochScore(_whole(raw["epoch"]), key, regret, _number(raw["peak"]), _number(raw["best"]), bool(raw["tied"]), fresh, labels)
+    tied = bool(raw["tied"])
+    screened = bool(raw.get("screened", tied))  # earlier versions did not tell the two apart
+    return EpochScore(_whole(raw["epoch"]), key, regret, _number(raw["peak"]), _number(raw["best"]), tied, fresh, labels, screened)
 
 
 def _cell(raw: dict[str, Any]) -> CellScore:

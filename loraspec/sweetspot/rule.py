@@ -4,9 +4,10 @@
     key(epoch)       = U(epoch, 1.0) - max(0, best of U(epoch, 0.8 .. below 1.0) - U(epoch, 1.0))
 
 Resamplings of prompts and seeds, the same ones for every cell, give every number its interval, the share of resamplings in which an
-epoch is best, and the tie set: the epochs of which 3 in a hundred resamplings, or more, find the key at least as high as the best one's
-(with so few, puppets put the truly best epoch into 93 to 94 % of tie sets). The tie set is drawn again on fresh seeds; what decides within
-it is the mean of both keys, each as heavy as it has seeds: on puppets, with as many fresh ones, that halves the misses of either alone.
+epoch is best, and the tie set: the epochs of which 3 in a hundred resamplings, or more, find the key at least as high as the best one's.
+The best of the tie set are drawn again on fresh seeds. What decides within it is the mean of both keys, each as heavy as it has seeds: on
+puppets, with as many fresh ones, that halves the misses of either alone. And only those stay tied that all of their pictures cannot tell
+from the best: puppets' tie sets lose a fifth of their epochs so, and 3 in a hundred the truly best one, which 93 % of them still hold.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import frozen
 
 from loraspec.sweetspot import words
 from loraspec.sweetspot.axes import VOTING, Axes, Draws, axes_of
+from loraspec.sweetspot.keys import Keys, Standing, full_weight, interval
 from loraspec.sweetspot.labels import labels_of
 from loraspec.sweetspot.measured import Scores
-from loraspec.sweetspot.ranking import CellScore, Confidence, EpochScore, GateRow, Interval, Ranking
+from loraspec.sweetspot.ranking import CellScore, Confidence, EpochScore, GateRow, Ranking
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,34 +30,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 RESAMPLINGS = 2000
-REDUCED = 0.8  # weights from here to below 1.0 are what the guide compares full weight with
-TIE = 3.0  # %: see the module's text
 NEAR = 0.02  # keys that differ by less are decided by the weight at the peak
-INTERVAL = (5.0, 95.0)
-
-
-@frozen(eq=False)
-class Keys:
-    """What epochs are ranked by, ``[B, E]`` each: ``full`` is U at 1.0, ``regret`` what a reduced weight gains, ``key`` the difference."""
-
-    full: Floats
-    regret: Floats
-    key: Floats
-
-    @classmethod
-    def of(cls, utility: Floats, weights: tuple[float, ...]) -> Keys:
-        """Take them from U, ``[B, E, W]``."""
-        at = full_weight(weights)
-        full = utility[..., at]
-        reduced = [i for i, weight in enumerate(weights) if REDUCED - 1e-9 <= weight < weights[at] - 1e-9]
-        gain = np.max(utility[..., reduced], axis=-1) - full if reduced else np.zeros_like(full)
-        regret = np.where(np.isfinite(gain), gain.clip(0), 0)
-        return cls(full, regret, full - regret)
-
-
-def full_weight(weights: tuple[float, ...]) -> int:
-    """Return the place of weight 1.0, or of the weight nearest to it."""
-    return min(range(len(weights)), key=lambda i: abs(weights[i] - 1))
 
 
 def rank(scores: Scores, *, fresh: Scores | None = None, seed: int = 0, resamplings: int = RESAMPLINGS) -> Ranking:
@@ -71,19 +45,13 @@ def rank(scores: Scores, *, fresh: Scores | None = None, seed: int = 0, resampli
     draws = Draws.make(len(scores.prompts), len(scores.seeds), count=resamplings, seed=seed)
     axes = axes_of(scores, draws)
     keys = Keys.of(axes.utility, scores.weights)
-    known = np.isfinite(keys.key[0])
-    if not known.any():
+    standing = Standing.of(keys.key)
+    if standing is None:
         return _nothing(scores, axes)
-    key = np.where(np.isfinite(keys.key), keys.key, -np.inf)
-    smooth = _smoothed(key)
-    best = int(smooth.argmax())
-    with np.errstate(invalid="ignore"):
-        tied = known & (np.percentile(key[1:, [best]] - key[1:], TIE, axis=0, method="lower") <= 0)
-    tied[best] = True
-    share = _shares(key)
     peaks = [peak_weight(axes.utility[0, e], scores.weights) for e in range(len(scores.epochs))]
     confirmed = _fresh_keys(scores, fresh, seed)
-    chosen = _choose(scores, tied, smooth, confirmed, len(fresh.seeds) if fresh else 0, peaks, axes)
+    chosen = _choose(scores, standing, confirmed, len(fresh.seeds) if fresh else 0, peaks, axes)
+    final = standing if fresh is None else _confirmed(standing, scores, fresh, chosen, seed, draws.count)
     labels = labels_of(scores, axes, keys)
     epochs = tuple(
         EpochScore(
@@ -91,10 +59,11 @@ def rank(scores: Scores, *, fresh: Scores | None = None, seed: int = 0, resampli
             interval(keys.key[:, e]),
             interval(keys.regret[:, e]),
             peaks[e],
-            float(share[e]),
-            bool(tied[e]),
+            float(final.share[e]),
+            bool(final.tied[e]),
             confirmed.get(epoch),
             labels[e],
+            bool(standing.tied[e]),
         )
         for e, epoch in enumerate(scores.epochs)
     )
@@ -118,15 +87,6 @@ def rank(scores: Scores, *, fresh: Scores | None = None, seed: int = 0, resampli
     return words.told(ranking)
 
 
-def interval(values: Floats) -> Interval:
-    """Return the first value (no resampling) with the 90 % interval of the others."""
-    rest = values[1:][np.isfinite(values[1:])]
-    if not np.isfinite(values[0]) or not len(rest):
-        return Interval(float(values[0]), float("nan"), float("nan"))
-    low, high = np.percentile(rest, INTERVAL)
-    return Interval(float(values[0]), float(low), float(high))
-
-
 def peak_weight(utility: Floats, weights: tuple[float, ...]) -> float:
     """Return the weight at which a parabola through U is highest, within the weights; the best weight where it is no hill."""
     places, known = np.array(weights), np.isfinite(utility)
@@ -139,31 +99,13 @@ def peak_weight(utility: Floats, weights: tuple[float, ...]) -> float:
     return float(np.clip(-slope / (2 * bend), places.min(), places.max())) if bend < -1e-9 else highest
 
 
-def _smoothed(key: Floats) -> Floats:
-    """Average each key with those neighbours that cannot be told from it: a quarter, a half, a quarter.
-
-    Neighbouring epochs of a slow training are two looks at one thing; of one that jumps they are not, so a neighbour counts only
-    where the 90 % interval of the difference holds 0.
-    """
-    count = key.shape[1]
-    found: Floats = key[0].copy()
-    for e in range(count):
-        near = []
-        for other in (e - 1, e + 1):
-            if 0 <= other < count and np.isfinite(key[0, [e, other]]).all():
-                low, high = np.percentile(key[1:, other] - key[1:, e], INTERVAL)
-                if low <= 0 <= high:
-                    near.append(key[0, other])
-        found[e] = (2 * key[0, e] + sum(near)) / (2 + len(near))
-    return found
-
-
-def _shares(key: Floats) -> Floats:
-    """Share of resamplings in which an epoch is best; equal keys share."""
-    rows = key[1:]
-    top = rows == rows.max(1, keepdims=True)
-    found: Floats = (top / top.sum(1, keepdims=True)).mean(0)
-    return found
+def _confirmed(standing: Standing, scores: Scores, fresh: Scores, chosen: int, seed: int, count: int) -> Standing:
+    """Return how epochs stand by the pictures of both."""
+    both = scores.joined(fresh)
+    places = [scores.epochs.index(epoch) for epoch in both.epochs]
+    axes = axes_of(both, Draws.make(len(both.prompts), len(both.seeds), count=count, seed=seed))
+    again = Standing.of(Keys.of(axes.utility, both.weights).key, places)
+    return standing if again is None else standing.narrowed(again, places, chosen)
 
 
 def _fresh_keys(scores: Scores, fresh: Scores | None, seed: int) -> dict[int, float]:
@@ -175,7 +117,7 @@ def _fresh_keys(scores: Scores, fresh: Scores | None, seed: int) -> dict[int, fl
 
 
 def _choose(
-    scores: Scores, tied: NDArray[np.bool_], smooth: Floats, fresh: dict[int, float], fresh_seeds: int, peaks: list[float], axes: Axes
+    scores: Scores, standing: Standing, fresh: dict[int, float], fresh_seeds: int, peaks: list[float], axes: Axes
 ) -> int:
     """Choose within the tie set: the highest key; of keys within ``NEAR`` the peak nearest to 1, fewer copies, then the higher key.
 
@@ -184,12 +126,12 @@ def _choose(
     Neither "less drift" nor "the earlier" decides before the key does: drift grows with every epoch, so both mean the first of a plateau,
     and that is the one nearest to being under-cooked (docs/experiments/sweet-spot.md).
     """
-    candidates = [int(e) for e in np.flatnonzero(tied)]
+    candidates = [int(e) for e in np.flatnonzero(standing.tied)]
     if not fresh:
-        return max(candidates, key=lambda e: (smooth[e], -e))
+        return max(candidates, key=lambda e: (standing.smooth[e], -e))
     candidates = [e for e in candidates if scores.epochs[e] in fresh] or candidates
     heavy = (len(scores.seeds), fresh_seeds)
-    value = {e: float(np.average([smooth[e], fresh.get(scores.epochs[e], -np.inf)], weights=heavy)) for e in candidates}
+    value = {e: float(np.average([standing.smooth[e], fresh.get(scores.epochs[e], -np.inf)], weights=heavy)) for e in candidates}
     top = max(value.values())
     near = [e for e in candidates if value[e] >= top - NEAR]
     at = full_weight(scores.weights)

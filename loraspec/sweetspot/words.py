@@ -22,6 +22,7 @@ def _sentences(ranking: Ranking) -> list[str]:
     if chosen is None or cell is None:
         return list(ranking.sentences)
     found = [_verdict(ranking, chosen)]
+    found += _confirmation(ranking)
     found += _axes(ranking, cell)
     found += _others(ranking, chosen)
     if chosen.labels:
@@ -48,6 +49,19 @@ def _verdict(ranking: Ranking, chosen: EpochScore) -> str:
     best = f"best in {chosen.best:.0%} of resamplings"
     ties = f"tied with {_list([epoch for epoch in tied if epoch != chosen.epoch])}" if len(tied) > 1 else "no other epoch is tied with it"
     return f"{start} ({score}; {best}; {ties}; confidence {ranking.confidence})."
+
+
+def _confirmation(ranking: Ranking) -> list[str]:
+    """Say what the screening had left, what was drawn again, and what that told apart."""
+    first = [one.epoch for one in ranking.epochs if one.screened]
+    again = [one.epoch for one in ranking.epochs if one.fresh is not None]
+    if not ranking.fresh_seeds or len(first) < 2:
+        return []
+    drawn = "These" if again == first else f"Of these the best, {_list(again)},"
+    left = list(ranking.tie_set)
+    end = "and still cannot be told apart" if left == first else f"which leaves {_list(left)}"
+    seeds = f"{len(ranking.fresh_seeds)} fresh seeds"
+    return [f"The screening could not tell epochs {_list(first)} apart. {drawn} were drawn again on {seeds}, {end}."]
 
 
 def _axes(ranking: Ranking, cell: CellScore) -> list[str]:

@@ -23,9 +23,10 @@ import numpy as np
 from attrs import evolve, frozen
 
 from loraspec.sweetspot.gates import auc
+from loraspec.sweetspot.keys import full_weight
 from loraspec.sweetspot.measured import Gate, Measured, Scores
 from loraspec.sweetspot.readouts import threshold
-from loraspec.sweetspot.rule import full_weight, rank
+from loraspec.sweetspot.rule import rank
 from loraspec_picturebook.experiment.table import spearman
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from loraspec.sweetspot.rule import full_weight
+from loraspec.sweetspot.keys import full_weight
 from loraspec.sweetspot.scorefile import SCORES, ScoreFile, read_score
 from loraspec_guide.grid.curves import Line, by_epoch
 from loraspec_guide.grid.folder import CELL, LARGEST_FILE, THUMB, RunData, inside, items, number, pair_name

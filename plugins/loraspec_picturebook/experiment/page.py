@@ -66,11 +66,11 @@ def _summary(rows: list[Row]) -> str:
 def _runs(rows: list[Row]) -> str:
     head = ["run", "memorises", "over-fits", "c* at 12", "best", "chosen", "U* best", "U* chosen", "U* last",
             "unet-progress", "U, grid", "originality", "regret", "last", "loss", "random", "half the truth", "error", "surely worse",
-            "tied"]  # fmt: skip
+            "screened", "tied"]  # fmt: skip
     names = ("best epoch", "chosen epoch", "truth at best", "truth at chosen", "truth at last", "unet-progress", "grid", "originality",
              "regret", "regret of last", "regret of held-out loss", "regret of random", "regret of half the truth", "standard error",
-             "surely worse", "tie set")  # fmt: skip
-    whole = {"best epoch", "chosen epoch", "tie set", "surely worse"}
+             "surely worse", "screened", "tie set")  # fmt: skip
+    whole = {"best epoch", "chosen epoch", "screened", "tie set", "surely worse"}
     lines = []
     for row in rows:
         numbers = row.numbers

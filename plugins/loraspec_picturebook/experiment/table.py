@@ -14,7 +14,7 @@ import numpy as np
 from attrs import frozen
 
 from loraspec.sweetspot.axes import Draws, axes_of, style_of
-from loraspec.sweetspot.rule import full_weight
+from loraspec.sweetspot.keys import full_weight
 from loraspec_picturebook.experiment.cases import LOOKED_AT
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking, others: M
     loss = _heldout(scores)
     lowest = int(np.nanargmin(loss)) if np.isfinite(loss).any() else None
     best = float(real.max())
+    screened = [one.epoch for one in ranking.epochs if one.screened]
     numbers: dict[str, float | None] = {
         "memorises": float(full.copies[:12].max(initial=0) > 0.3),
         "overfits": float(best - real[-1] > 0.1),
@@ -106,8 +107,8 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking, others: M
         "surely worse": float(np.percentile(truth.drawn[1:, int(real.argmax())] - truth.drawn[1:, chosen], 5) > 0),
         "standard error": float(truth.drawn[1:, chosen].std()),
         "pictures": float(truth.pictures),
-        "in tie set": float(scores.epochs[int(real.argmax())] in ranking.tie_set),
-        "tie set": float(len(ranking.tie_set)),
+        "in screened": float(scores.epochs[int(real.argmax())] in screened), "screened": float(len(screened)),
+        "in tie set": float(scores.epochs[int(real.argmax())] in ranking.tie_set), "tie set": float(len(ranking.tie_set)),
         **{name: regret(real, scores.epochs.index(other.epoch)) for name, other in (others or {}).items()},
     }
     curves = {
@@ -149,6 +150,7 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
     keeping = [row for row in rows if not row.numbers["memorises"]]
     over, sound = [row for row in rows if row.numbers["overfits"]], [row for row in rows if not row.numbers["overfits"]]
     untouched = [row for row in rows if row.case.name not in LOOKED_AT]
+    narrowed = [row for row in rows if row.numbers["tie set"] is not None]  # older rows know of the screening alone
     gap = [_gap(row) for row in sound if _gap(row) is not None]
     found = {
         "runs": float(len(rows)), "memorising runs": float(len(memorising)), "over-fitting runs": float(len(over)),
@@ -179,7 +181,13 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
         "random where it over-fits": _of(np.mean, column("regret of random", of=over)),
         "behind last where nothing over-fits": _of(np.mean, np.array(gap, dtype=np.float64)),
         "last": _of(np.mean, column("regret of last")), "held-out loss": _of(np.mean, column("regret of held-out loss")),
-        "random": _of(np.mean, column("regret of random")), "best epoch in tie set": _of(np.mean, column("in tie set")),
+        "random": _of(np.mean, column("regret of random")),
+        "best epoch in what the screening tied": _of(np.mean, column("in screened")),
+        "runs whose tie set was narrowed by fresh seeds": float(len(narrowed)),
+        "epochs that their screening tied": _of(np.mean, column("screened", of=narrowed)),
+        "epochs in their tie sets": _of(np.mean, column("tie set", of=narrowed)),
+        "best epoch in what their screening tied": _of(np.mean, column("in screened", of=narrowed)),
+        "best epoch in their tie sets": _of(np.mean, column("in tie set", of=narrowed)),
         "families that over-fit": float(len(_families(over))),
         "share of them in which neither last, loss nor random is better": _of(np.mean, np.array([_wins(one) for one in _families(over)])),
         **{f"U* given away: {name}": _of(np.mean, _given(rows, f"truth at {name}")) for name in CHOOSERS},
