@@ -78,15 +78,15 @@ class Standing:
     def narrowed(self, again: Standing, places: Sequence[int], chosen: int) -> Standing:
         """Return how epochs stand when some of the tied ones, the best of them, were drawn again.
 
-        Those that were not drawn again came behind all that were. So they stay tied only where every one of these does: where nothing
-        can be told apart, as with equal epochs, and not where more pictures could tell even better ones from the best.
+        Those that were not drawn again came behind all that were. They stay tied where most of these do, and not where more pictures
+        told most of these, which had looked better, from the best.
 
         Args:
             again: How those stand by all of their pictures.
             places: Where those are among the epochs.
             chosen: Where the chosen epoch is: it is tied with the best in any case.
         """
-        tied = self.tied & bool(again.tied.all())
+        tied = self.tied & bool(again.tied.mean() > 1 / 2)
         tied[list(places)] = again.tied
         tied[chosen] = True
         share = self.share.copy()

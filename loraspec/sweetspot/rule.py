@@ -7,7 +7,7 @@ Resamplings of prompts and seeds, the same ones for every cell, give every numbe
 epoch is best, and the tie set: the epochs of which 3 in a hundred resamplings, or more, find the key at least as high as the best one's.
 The best of the tie set are drawn again on fresh seeds. What decides within it is the mean of both keys, each as heavy as it has seeds: on
 puppets, with as many fresh ones, that halves the misses of either alone. And only those stay tied that all of their pictures cannot tell
-from the best: puppets' tie sets lose a fifth of their epochs so, and 3 in a hundred the truly best one, which 93 % of them still hold.
+from the best: puppets' tie sets lose a seventh of their epochs so, and 3 in a hundred the truly best one, which 93 % of them still hold.
 """
 
 from __future__ import annotations
