@@ -330,17 +330,30 @@ def test_styles_of_one_s_own_are_worked_on_and_have_their_own_page(tmp_path, mon
 
 
 def test_rows_of_the_earlier_copying_are_told_apart():
-    """They stay in every number, beside what originality is without them, and are marked on the page."""
+    """They stay in every number, are counted, and marked on the page."""
     new, old = (_row(Case("riso", 4, "memorise", seed), 0.1 * seed, loss=0.3) for seed in (1, 2))
     new.numbers.update({"memorises": 1.0, "originality": 0.8})
     old.numbers.update({"memorises": 1.0, "originality": -1.0, table.EARLIER: 1.0})
     found = table.summary([new, old])
-    assert (found["memorising runs"], found["memorising runs of the present c*"], found["runs of the earlier c*"]) == (2, 1, 1)
-    assert (found["originality where it memorises, worst"], found["the same by the present c*, worst"]) == (-1, 0.8)
+    assert (found["memorising runs"], found["runs of the earlier c*"], found["originality where it memorises, worst"]) == (2, 1, -1)
     assert found["regret"] == pytest.approx(0.15)
     written = page.markdown_of([new, old], before="")
     assert "| riso-4-memorise-2 † |" in written
     assert "| riso-4-memorise-1 |" in written
+
+
+def test_tie_sets_that_fresh_seeds_narrowed_have_numbers_of_their_own():
+    """Rows from before know of the screening alone: they count there, and nowhere else."""
+    new, old = (_row(Case("riso", 8, "guide", seed), 0.1, loss=0.3) for seed in (1, 2))
+    new.numbers.update({"in screened": 1.0, "screened": 7.0, "in tie set": 0.0, "tie set": 4.0})
+    old.numbers.update({"in screened": 0.0, "screened": 20.0, "in tie set": None, "tie set": None})
+    found = table.summary([new, old])
+    assert found["best epoch in what the screening tied"] == 0.5
+    assert found["runs whose tie set was narrowed by fresh seeds"] == 1
+    assert (found["epochs that their screening tied"], found["epochs in their tie sets"]) == (7, 4)
+    assert (found["best epoch in what their screening tied"], found["best epoch in their tie sets"]) == (1, 0)
+    rows = [line for line in page.markdown_of([new, old], before="").splitlines() if line.startswith("| riso-8-guide")]
+    assert [row.split(" | ")[-2:] for row in rows[:2]] == [["7", "4 |"], ["20", " |"]]
 
 
 def test_untouched_runs_have_a_regret_of_their_own():

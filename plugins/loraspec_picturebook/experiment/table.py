@@ -146,7 +146,6 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
         return np.array([row.numbers[name] for row in of if row.numbers[name] is not None], dtype=np.float64)
 
     memorising = [row for row in rows if row.numbers["memorises"]]
-    present = [row for row in memorising if EARLIER not in row.numbers]
     keeping = [row for row in rows if not row.numbers["memorises"]]
     over, sound = [row for row in rows if row.numbers["overfits"]], [row for row in rows if not row.numbers["overfits"]]
     untouched = [row for row in rows if row.case.name not in LOOKED_AT]
@@ -162,9 +161,6 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
         "originality where it memorises, median": _of(np.median, column("originality", of=memorising)),
         "originality where it memorises, worst": _of(np.min, column("originality", of=memorising)),
         "runs of the earlier c*": float(sum(EARLIER in row.numbers for row in rows)),
-        "memorising runs of the present c*": float(len(present)),
-        "the same by the present c*, median": _of(np.median, column("originality", of=present)),
-        "the same by the present c*, worst": _of(np.min, column("originality", of=present)),
         "regret": _of(np.mean, column("regret")), "regret median": _of(np.median, column("regret")),
         "untouched runs": float(len(untouched)),
         "untouched runs: regret": _of(np.mean, column("regret", of=untouched)),
