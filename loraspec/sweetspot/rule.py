@@ -38,7 +38,7 @@ def rank(scores: Scores, *, fresh: Scores | None = None, seed: int = 0, resampli
 
     Args:
         scores: What was measured on the screening seeds.
-        fresh: The same for the tie set on seeds that the screening did not use: decides within the tie set.
+        fresh: The same for the tie set, or its best, on seeds that the screening did not use: decides within the tie set, and narrows it.
         seed: Of the resampling.
         resamplings: Number of resamplings.
     """
