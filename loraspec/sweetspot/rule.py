@@ -41,6 +41,9 @@ def rank(scores: Scores, *, fresh: Scores | None = None, seed: int = 0, resampli
         fresh: The same for the tie set, or its best, on seeds that the screening did not use: decides within the tie set, and narrows it.
         seed: Of the resampling.
         resamplings: Number of resamplings.
+
+    Raises:
+        ValueError: ``fresh`` is of other prompts or weights.
     """
     draws = Draws.make(len(scores.prompts), len(scores.seeds), count=resamplings, seed=seed)
     axes = axes_of(scores, draws)
