@@ -55,7 +55,7 @@ def _confirmation(ranking: Ranking) -> list[str]:
     """Say what the screening had left, what was drawn again, and what that told apart."""
     first = [one.epoch for one in ranking.epochs if one.screened]
     again = [one.epoch for one in ranking.epochs if one.fresh is not None]
-    if not ranking.fresh_seeds or len(first) < 2:
+    if not again or len(first) < 2:
         return []
     drawn = "These" if again == first else f"Of these the best, {_list(again)},"
     left = list(ranking.tie_set)

@@ -104,6 +104,15 @@ def test_equal_epochs_stay_tied_when_some_are_drawn_again():
     assert "Of these the best, 1, 2, were drawn again on 2 fresh seeds, and still cannot be told apart." in ranking.sentences[1]
 
 
+def test_fresh_cells_that_all_failed_narrow_nothing():
+    """Numbers that are not known: the ranking is that of the screening, and speaks of no confirmation."""
+    screening = scores(grown([1.02, 1.0, 1.1]), spread=0.3)
+    lost = tuple(evolve(m, values=np.full_like(m.values, np.nan)) for m in screening.measured)
+    before, after = rank(screening), rank(screening, fresh=evolve(screening, seeds=(8, 9), measured=lost))
+    assert (after.epoch, after.tie_set, len(after.tie_set)) == (before.epoch, before.tie_set, 3)
+    assert not any("drawn again" in text for text in after.sentences)
+
+
 def test_scores_are_joined_by_epoch_and_metric():
     """Epochs that both have, seeds after seeds, metrics that both have, closeness where both have it."""
     one = scores(grown([1.5, 1.2, 1.0]))
