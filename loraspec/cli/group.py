@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -59,15 +60,21 @@ class LazyGroup(click.Group):
         """Run the command line and exit with the code that its outcome has.
 
         An error that loraspec raises on purpose is printed without a traceback; any other in one line, unless
-        ``--traceback`` was given. Ctrl-C exits with 130.
+        ``--traceback`` was given. Ctrl-C exits with 130. NO_COLOR in the environment, not empty, takes colours from all that is printed.
         """
         quiet_threads()
         words = list(sys.argv[1:] if args is None else args)
         own = words[: words.index("--")] if "--" in words else words
         traceback = "--traceback" in own
         words = [word for word in own if word != "--traceback"] + words[len(own):]
+        extra = {"color": False if os.environ.get("NO_COLOR") else None, **extra}
         if not standalone_mode:
             return super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
+        with click.Context(self, color=extra["color"]):  # for errors too, which are told when the command's own context is gone
+            sys.exit(self._told(words, prog_name, complete_var, traceback=traceback, **extra))
+
+    def _told(self, words: list[str], prog_name: str | None, complete_var: str | None, *, traceback: bool, **extra: Any) -> int:
+        """Run the command line, tell its error, and return the exit code."""
         try:
             code = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
         except (LoraspecError, click.ClickException, click.Abort, KeyboardInterrupt, Exception) as error:
@@ -76,7 +83,7 @@ class LazyGroup(click.Group):
 
                 click.echo("".join(tracebacks.format_exception(error)), nl=False, err=True)
             code = report(error)
-        sys.exit(code if isinstance(code, int) else 0)
+        return code if isinstance(code, int) else 0
 
 
 def report(error: BaseException) -> int:

@@ -98,23 +98,51 @@ def wrapped(text: str, *, indent: int, hanging: int | None = None) -> list[str]:
 
 
 def table(rows: Iterable[Sequence[str]], headings: Sequence[str] = (), *, indent: int = 0, styles: Sequence[str] = ()) -> str:
-    """Lay rows out in columns; only the last column wraps, between words."""
+    """Lay rows out in columns. What does not fit a line is broken between words, the widest column first; no cell is cut.
+
+    Where even words would have to be broken, each row becomes a list: the first cell, and below it the others with their headings.
+    """
+    from loraspec.cli.columns import fitted
+
+    cells, headings = [[escaped(cell) for cell in row] for row in rows], [escaped(name) for name in headings]
+    found = fitted(list(zip(*([headings] if headings else []), *cells, strict=True)), width() - indent)
+    if found is None and len(cells[0]) > 2:
+        return _listed(cells, headings, indent=indent, styles=styles)
+    return _laid(cells, headings, found, indent=indent, styles=styles)
+
+
+def _listed(rows: Sequence[Sequence[str]], headings: Sequence[str], *, indent: int, styles: Sequence[str]) -> str:
+    from loraspec.cli.columns import fitted
+
+    parts = []
+    for first, *others in rows:
+        parts.append(_laid([[first]], (), None, indent=indent, styles=styles))
+        pairs = [[name, cell] for name, cell in zip(headings[1:] or [""] * len(others), others, strict=True) if cell]
+        if pairs:
+            found = fitted(list(zip(*pairs, strict=True)), width() - indent - 2)
+            parts.append(_laid(pairs, (), found, indent=indent + 2, styles=()))
+    return "\n".join(parts)
+
+
+def _laid(rows: Sequence[Sequence[str]], headings: Sequence[str], wide: Sequence[int] | None, *, indent: int, styles: Sequence[str]) -> str:
+    """``wide``: of the columns; None where rich may break words."""
     from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    from loraspec.cli.columns import GAP
+
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     system: Any = "standard" if colour else None
     console = Console(width=width(), force_terminal=colour, no_color=not colour, color_system=system, highlight=False)
-    grid = Table(box=None, show_header=bool(headings), pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    rows = [tuple(row) for row in rows]
+    grid = Table(box=None, show_header=bool(headings), pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     for number in range(len(headings) or len(rows[0])):
-        last = number == (len(headings) or len(rows[0])) - 1
         style = styles[number] if number < len(styles) else ""
-        grid.add_column(Text(headings[number]) if headings else "", style=style, no_wrap=not last, overflow="fold")
+        most = wide[number] if wide is not None else None
+        grid.add_column(Text(headings[number]) if headings else "", style=style, width=most, overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(escaped(cell)) for cell in row))
+        grid.add_row(*map(Text, row))
     with console.capture() as capture:
         console.print(Padding(grid, (0, 0, 0, indent)) if indent else grid)
     return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n"))

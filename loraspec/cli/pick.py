@@ -118,7 +118,10 @@ def _ask(run: Finished) -> None:
     for reason in ranking.reasons:
         click.echo("\n".join(wrapped(f"- {escaped(reason)}", indent=2, hanging=4)))
     tied = tuple(one.epoch for one in shown if one.tied)
-    click.echo(f"\nIt cannot tell epochs {listed(tied)} apart." if len(tied) > 1 else "\nThe best epochs by its key:")
+    if 1 < len(tied) < len(ranking.tie_set):
+        click.echo(f"\nOf {len(ranking.tie_set)} epochs that it cannot tell apart, these lead:")
+    else:
+        click.echo(f"\nIt cannot tell epochs {listed(tied)} apart." if len(tied) > 1 else "\nThe best epochs by its key:")
     click.echo(table([_row(one, ranking.epoch) for one in shown], ("epoch", "", "key", "best in", "fresh key", "remarks"), indent=2))
     click.echo("\nAn eye decides:")
     ways = [
@@ -126,7 +129,9 @@ def _ask(run: Finished) -> None:
         (f"loraspec pick {run.folder} EPOCH", "takes the one that you prefer"),
         (f"loraspec pick {run.folder} --yes", f"takes epoch {ranking.epoch} all the same"),
     ]
-    click.echo(table(ways, indent=2, styles=("cyan",)))
+    for command, does in ways:  # a command stays on one line, to be copied
+        click.echo(f"  {click.style(escaped(command), fg='cyan')}")
+        click.echo("\n".join(wrapped(does, indent=6)))
 
 
 def _row(one: EpochScore, first: int) -> tuple[str, ...]:

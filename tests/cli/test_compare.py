@@ -20,8 +20,8 @@ def test_compare_prints_what_differs(tmp_path: Path, loraspec_cli: Cli) -> None:
     rows = [line.split() for line in outcome.out.splitlines()]
     assert ["adapter.rank", "4", "16"] in rows
     assert "model" not in outcome.out
-    assert "epoch 3 at 1.0  recommended, confidence high" in outcome.out
-    assert "nothing was picked or ranked" in outcome.out
+    assert ["picked", "epoch", "3", "at", "1.0", "-"] in rows
+    assert "recommended, confidence high  nothing was picked or ranked" in outcome.out
     assert "from 0.48 at epoch 1 to 0.42 at epoch 4" in outcome.out
     assert "\nkey by epoch" in outcome.out
     assert sorted(tmp_path.rglob("*")) == before
@@ -32,7 +32,9 @@ def test_compare_shows_a_persons_pick(tmp_path: Path, loraspec_cli: Cli) -> None
     one, two = finished_run(tmp_path / "one"), finished_run(tmp_path / "two")
     loraspec_cli("pick", one, 2, "--weight", 0.9, "--note", "softer").assert_success()
     outcome = loraspec_cli("compare", one, two)
-    assert "epoch 2 at 0.9  a person" in outcome.out
+    rows = [" ".join(line.split()) for line in outcome.out.splitlines()]
+    assert "picked epoch 2 at 0.9 epoch 3 at 1.0" in rows
+    assert "by a person recommended, confidence high" in rows
     assert "softer" in outcome.out
     assert "nothing, the resolved specs are the same" in outcome.out
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+import subprocess
+import sys
 import time
 
 import click
@@ -159,6 +163,30 @@ def test_pipes_get_no_colour_and_no_wrapping(loraspec_cli, monkeypatch):
     assert "\x1b" not in wide + narrow
     assert max(map(len, narrow.splitlines())) <= 80 < max(map(len, wide.splitlines()))
     assert not [line for line in wide.splitlines() if line != line.rstrip()]
+
+
+@pytest.mark.parametrize("words", [["show", "nothere.toml"], ["plugins"], ["plugins", "show", "dadapt-adamw"], ["nothing"]])
+def test_no_color_is_heeded_in_a_terminal(words):
+    """Findings, errors and tables have colours in a terminal, and none with NO_COLOR; an empty one says nothing."""
+    plain, coloured = (_in_terminal(words, no_color) for no_color in ("1", ""))
+
+    assert "\x1b" not in plain
+    assert ("\x1b[" in coloured) == (words != ["nothing"])  # click's own errors have none
+
+
+def _in_terminal(words: list[str], no_color: str) -> str:
+    """Run the command line with a terminal of 80 columns for stdout and stderr; return what it shows."""
+    env = {key: value for key, value in os.environ.items() if key != "COLUMNS"} | {"NO_COLOR": no_color, "TERM": "xterm"}
+    ours, theirs = os.openpty()
+    with subprocess.Popen([sys.executable, "-m", "loraspec", *words], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=env):
+        os.close(theirs)
+        found = b""
+        with contextlib.suppress(OSError):  # Linux says so at the end
+            while part := os.read(ours, 4096):
+                found += part
+    os.close(ours)
+    assert found.strip()
+    return found.decode()
 
 
 def test_wide_options_stand_below_each_other(loraspec_cli, monkeypatch):
