@@ -60,8 +60,7 @@ def _print(compared: Sequence[Side]) -> None:
         click.echo(table(rows, ("key", *titles), indent=2, styles=("cyan",)))
     click.echo(click.style("\nwhat was picked", bold=True))
     heads, body = choices(compared)
-    names, *facts = zip(heads, *body, strict=True)  # a run a column, as above: side by side they would be too wide
-    click.echo(table(facts, names, indent=2, styles=("cyan",)))
+    click.echo(table(body, heads, indent=2, styles=("cyan",)))
     for name, title in NAMES.items():
         if any(side.curves[name] for side in compared):
             click.echo(click.style(f"\n{title.lower() if title != 'U at full weight' else title} by epoch", bold=True))

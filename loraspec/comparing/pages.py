@@ -87,12 +87,13 @@ def html(compared: Sequence[Side]) -> bytes:
 
 
 def choices(compared: Sequence[Side]) -> tuple[list[str], list[list[str]]]:
-    """Return headings and rows of the table of what was picked; columns that say nothing of any run are left out."""
+    """Return headings and rows of the table of what was picked, a run a column, as in that of what differs.
+
+    Facts that are known of no run are left out.
+    """
     told = [facts(side) for side in compared]
-    keys = [key for key in HEADINGS if any(row[key] for row in told)]
-    return ["run", *(HEADINGS[key] for key in keys)], [
-        [side.title, *(row[key] or "-" for key in keys)] for side, row in zip(compared, told, strict=True)
-    ]
+    known = [key for key in HEADINGS if any(row[key] for row in told)]
+    return ["run", *(side.title for side in compared)], [[HEADINGS[key], *(row[key] or "-" for row in told)] for key in known]
 
 
 def notes(compared: Sequence[Side]) -> list[str]:
