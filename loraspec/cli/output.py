@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -65,9 +66,11 @@ def echo_problems(problems: Sequence[Problem]) -> None:
         tail = click.style(f"[{problem.code}]", dim=True) if problem.code else ""
         where = click.style(place, bold=True) if place else ""
         parts = (where, click.style(escaped(problem.path), fg="cyan") if problem.path else "", message, tail)
-        click.echo("  ".join(part for part in parts if part), err=True)
+        for line in wrapped("  ".join(part for part in parts if part), hanging=2, err=True):
+            click.echo(line, err=True)
         if problem.hint:
-            click.echo(f"    {click.style('hint:', dim=True)} {escaped(problem.hint)}", err=True)
+            for line in wrapped(f"{click.style('hint:', dim=True)} {escaped(problem.hint)}", indent=4, hanging=10, err=True):
+                click.echo(line, err=True)
     for (code, severity), number in seen.items():
         if number > MOST_SHOWN:
             click.echo(f"... and {plural(number - MOST_SHOWN, f'more {severity}')}{f' [{code}]' if code else ''}", err=True)
@@ -78,23 +81,27 @@ def echo_problems(problems: Sequence[Problem]) -> None:
         click.echo(", ".join(counted), err=True)
 
 
-def width() -> int:
-    """Return how many columns a line may have: the terminal's, COLUMNS, or (in a pipe) as many as it takes."""
+def width(*, err: bool = False) -> int:
+    """Return how many columns a line may have: the terminal's, COLUMNS, or (in a pipe) as many as it takes; ``err`` for stderr."""
     if os.environ.get("COLUMNS", "").isdigit():
         return max(40, int(os.environ["COLUMNS"]))
-    if not sys.stdout.isatty():
-        return 100_000
-    import shutil
-
-    return max(40, shutil.get_terminal_size().columns)
+    stream = sys.stderr if err else sys.stdout
+    return max(40, os.get_terminal_size(stream.fileno()).columns or 80) if stream.isatty() else 100_000
 
 
-def wrapped(text: str, *, indent: int, hanging: int | None = None) -> list[str]:
-    """Return a text as lines that fit, broken between words only; ``hanging`` is the indent of all lines but the first."""
-    import textwrap
+def wrapped(text: str, *, indent: int = 0, hanging: int | None = None, err: bool = False) -> list[str]:
+    """Return a text as lines that fit, broken between words only; ``hanging`` is the indent of all lines but the first.
 
-    first, later = " " * indent, " " * (indent if hanging is None else hanging)
-    return textwrap.wrap(text, width(), initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False)
+    Colours take no room, and spaces within a line stay as they are.
+    """
+    room, later = width(err=err), " " * (indent if hanging is None else hanging)
+    line, lines = " " * indent, []
+    for word in re.findall(r"\S+\s*", text.replace("\n", " ")):
+        if click.unstyle(line).strip() and len(click.unstyle(line + word).rstrip()) > room:
+            lines.append(line.rstrip())
+            line = later
+        line += word
+    return [*lines, line.rstrip()] if text.strip() else []
 
 
 def table(rows: Iterable[Sequence[str]], headings: Sequence[str] = (), *, indent: int = 0, styles: Sequence[str] = ()) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from loraspec.cli.output import echo_problems, overlay_options, rehash_option, spec_argument
+from loraspec.cli.output import echo_problems, overlay_options, rehash_option, spec_argument, table
 from loraspec.collector import held_back
 from loraspec.errors import EXIT_DONE, EnvironmentMissing, Problem, SpecError
 
@@ -97,9 +97,10 @@ def _carried_out(plan: Plan, folder: Path, command: dict[str, Any]) -> int:
         run = execute(plan, folder=folder, command=command)
         files = [folder / "epochs" / entry["files"][0]["path"] for entry in run.files.index]
         click.echo(f"\ndone: {folder}")
-        click.echo(f"  weights  {files[0]} ... {files[-1].name}" if len(files) > 1 else f"  weights  {files[0]}")
+        places = [("weights", f"{files[0]} ... {files[-1].name}" if len(files) > 1 else str(files[0]))]
         if (folder / "report.html").exists():
-            click.echo(f"  report   {folder / 'report.html'}")
+            places.append(("report", str(folder / "report.html")))
+        click.echo(table(places, indent=2))
         return EXIT_DONE
 
     return int(launcher.entry.component.build(launcher.options).launch(work, command=argv))

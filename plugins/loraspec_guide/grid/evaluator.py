@@ -230,7 +230,7 @@ def _contact(layout: Layout, *, name: str = "contact.png") -> None:
             cells = [Cell(0, 0.0, p, number), *(Cell(epoch, weight, p, number) for epoch in layout.epochs if weight)]
             rows.append(Row(f"prompt {p + 1}\nseed {seed}", tuple(layout.path(cell) for cell in cells)))
     labels = ("no LoRA", *(f"epoch {epoch}" for epoch in layout.epochs if weight))
-    legend = "   ".join(f"{p + 1}: {prompt}" for p, prompt in enumerate(layout.prompts))
+    legend = "; ".join(f"{p + 1}: {prompt}" for p, prompt in enumerate(layout.prompts))
     sheet = Sheet(f"Epochs at weight {weight_words(weight)}", f"{legend} · {layout.how}", labels, tuple(rows))
     save_png(layout.folder / name, draw_sheet(sheet, largest=160), {"prompts": list(layout.prompts), "weight": weight})
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from loraspec import hookimpl
@@ -20,6 +21,8 @@ PHASES = {
 }  # fmt: skip
 DOING = {"measure": "measuring", "confirm": "confirming"}  # of phases that name a metric
 SHOWN = (("loss", "loss", "{:.4f}"), ("d_lr", "d*lr", "{:.2e}"), ("images_per_second", "images/s", "{:.2f}"))
+TITLE, COUNT, BAR = 18, 11, 28  # cells of a terminal
+ASIDE = 59  # what is said of training beside its bar, which gives way to it, down to 8
 
 
 def duration(seconds: float) -> str:
@@ -38,9 +41,16 @@ def title(phase: str) -> str:
     return f"{DOING[word]} {metric}" if metric and word in DOING else PHASES.get(phase, phase)
 
 
-def metric_words(metrics: Mapping[str, float]) -> str:
-    """Return ``loss 0.0812 · d*lr 3.10e-04 · images/s 12.40`` for the metrics that are there."""
-    return " · ".join(f"{word} {form.format(metrics[key])}" for key, word, form in SHOWN if key in metrics)
+def metric_words(metrics: Mapping[str, float]) -> list[str]:
+    """Return ``loss 0.0812``, ``d*lr 3.10e-04``, ``images/s 12.40`` for the metrics that are there."""
+    return [f"{word} {form.format(metrics[key])}" for key, word, form in SHOWN if key in metrics]
+
+
+def fitting(parts: Sequence[str], room: int) -> str:
+    """Join as many parts, the first ones, as fit ``room``: none is cut."""
+    while parts and len(" · ".join(parts)) > room:
+        parts = parts[:-1]
+    return " · ".join(parts)
 
 
 @define
@@ -76,6 +86,7 @@ class ConsoleTracker:
     clock: Callable[[], float] = time.monotonic
     _phases: dict[str, _Phase] = field(factory=dict)
     _progress: Progress | None = None  # only on a terminal
+    _room: int = 0  # beside a bar
     _tasks: dict[str, TaskID] = field(factory=dict)
     _metrics: dict[str, float] = field(factory=dict)
     _epoch: int = 0
@@ -88,9 +99,13 @@ class ConsoleTracker:
         """Open the bar."""
         self._epochs = run.plan.spec.train.epochs
         if self.console.is_terminal:
+            bar = min(BAR, max(8, self.console.width - TITLE - COUNT - 3 - ASIDE))
+            self._room = self.console.width - TITLE - COUNT - 3 - bar
             self._progress = Progress(
-                TextColumn("{task.description:<18}"), BarColumn(bar_width=28), TextColumn("{task.completed:>5.0f}/{task.total:<5.0f}"),
-                TextColumn("{task.fields[words]}", markup=False), console=self.console, refresh_per_second=5,
+                TextColumn(f"{{task.description:<{TITLE}}}", table_column=Column(no_wrap=True)), BarColumn(bar_width=bar),
+                TextColumn("{task.completed:>5.0f}/{task.total:<5.0f}", table_column=Column(no_wrap=True)),
+                TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
+                console=self.console, refresh_per_second=5, expand=True,
             )
             self._progress.start()
 
@@ -161,14 +176,16 @@ class ConsoleTracker:
             self._tasks[phase], completed=state.done, total=state.total, description=words, words=self._words(phase), visible=not finished
         )
 
-    def _words(self, phase: str) -> str:
+    def _parts(self, phase: str) -> list[str]:
+        """Time left, then the metrics: what matters most first."""
         left = self._phases[phase].left(self.clock()) if phase in self._phases else ""
-        words = metric_words(self._metrics) if phase == "train" else ""
-        return " · ".join(part for part in (words, left) if part)
+        return [*([left] if left else []), *(metric_words(self._metrics) if phase == "train" else [])]
+
+    def _words(self, phase: str) -> str:
+        return fitting(self._parts(phase), self._room)
 
     def _tail(self, phase: str) -> str:
-        words = self._words(phase)
-        return f" · {words}" if words else ""
+        return "".join(f" · {part}" for part in self._parts(phase))
 
     def _say(self, text: str, *, style: str = "") -> None:
-        self.console.print(Text(text, style=style), soft_wrap=True)
+        self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)

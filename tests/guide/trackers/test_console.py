@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_plain_lines_are_few_and_say_everything() -> None:
         "reading images 4/4",
         "encoding captions 16/32",
         "training 1/20",
-        "epoch 1/2 saved · step 10/20 · loss 0.0812 · d*lr 3.10e-04 · images/s 12.40 · 10 s left",
+        "epoch 1/2 saved · step 10/20 · 10 s left · loss 0.0812 · d*lr 3.10e-04 · images/s 12.40",
         "epoch 2/2 saved · step 20/20 · loss 0.0812 · d*lr 3.10e-04 · images/s 12.40",
         "warning: 2 captions [are] long",
         "drawing the grid 1/3",
@@ -97,6 +98,25 @@ def test_a_terminal_gets_a_bar() -> None:
     assert tracker._progress is None
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_a_bar_and_whole_words_at_any_width(width: int) -> None:
+    """Title, bar and count are never cut; beside them as many whole parts as fit, time left first."""
+    clock = Clock()
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, highlight=False, color_system=None)
+    play(ConsoleTracker(console=console, clock=clock), clock)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", shown).replace("\r", "\n").splitlines()]
+    training = [line for line in lines if line.startswith("epoch 2/2")]
+    assert training
+    assert "…" not in shown
+    assert max(map(len, lines)) <= width
+    for line in training:
+        assert line[len("epoch 2/2"):].lstrip(" ").startswith("━" * 4)
+        assert re.search(r" \d+/20( |$)", line)
+    beside = {60: "", 80: "loss 0.0812 · d*lr 3.10e-04"}.get(width, "loss 0.0812 · d*lr 3.10e-04 · images/s 12.40")
+    assert training[-1].endswith(beside)
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (42, "42 s"), (187, "3:07"), (8100, "2:15:00"), (-1, "0 s")])
 def test_duration_reads_well(seconds: float, text: str) -> None:
     """Seconds, minutes, hours."""
@@ -105,8 +125,8 @@ def test_duration_reads_well(seconds: float, text: str) -> None:
 
 def test_metric_words_show_what_is_there() -> None:
     """A metric that an objective or engine does not give is left out."""
-    assert metric_words({"loss": 0.5}) == "loss 0.5000"
-    assert metric_words({}) == ""
+    assert metric_words({"loss": 0.5}) == ["loss 0.5000"]
+    assert metric_words({}) == []
 
 
 def test_messages_cannot_move_the_cursor() -> None:
