@@ -159,13 +159,13 @@ def _confidence(scores: Scores, axes: Axes, epochs: tuple[EpochScore, ...], chos
         low.append("no picture was held out, so style was measured on pictures that the LoRA was trained on; set grid.heldout")
     if len(scores.epochs) == 1:
         low.append("there is only one epoch to choose from")
-    elif len(tied) > 6:
+    elif len(tied) > 6 or len(tied) == len(epochs):
         low.append(f"{len(tied)} of {len(epochs)} epochs cannot be told apart by these pictures")
     if np.nan_to_num(epochs[chosen].key.value) < 0.05:
         low.append("no epoch reaches the style and keeps the prompt at weight 1.0")
     others = [axis for axis in VOTING if axis in axes.missing and axis != "style"]
     reasons += [f"{axis} was not measured ({axes.missing[axis]})" for axis in others]
-    if 3 < len(tied) <= 6:
+    if 3 < len(tied) <= 6 and len(tied) < len(epochs):
         reasons.append(f"{len(tied)} epochs cannot be told apart by these pictures")
     elif len(tied) > 1 and places[-1] - places[0] >= len(places) and len(tied) <= 6:
         reasons.append("the tied epochs do not lie side by side")

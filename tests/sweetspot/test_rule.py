@@ -108,13 +108,15 @@ def test_a_junk_epoch_changes_no_other_score():
     assert before.epoch == after.epoch
 
 
-def test_equal_epochs_are_all_tied():
-    """Identical pictures in every epoch: the sentence says that none stands out, and confidence is low."""
-    one = scores(grown([1.1] * 8))
-    same = evolve(one, measured=tuple(evolve(m, values=np.repeat(m.values[:1], 8, axis=0)) for m in one.measured))
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_equal_epochs_are_all_tied(count):
+    """Identical pictures in every epoch: the sentence says that none stands out, and confidence is low, be they ever so few."""
+    one = scores(grown([1.1] * count))
+    same = evolve(one, measured=tuple(evolve(m, values=np.repeat(m.values[:1], count, axis=0)) for m in one.measured))
     ranking = rank(same)
     assert ranking.tie_set == one.epochs
     assert ranking.confidence == "low"
+    assert ranking.reasons[0] == f"{count} of {count} epochs cannot be told apart by these pictures"
     assert ranking.sentences[0].startswith("No epoch stands out")
 
 
