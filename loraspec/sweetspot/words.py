@@ -41,7 +41,8 @@ def _verdict(ranking: Ranking, chosen: EpochScore) -> str:
     if len(ranking.epochs) == 1:
         return f"Epoch {chosen.epoch} is the only one that was judged ({score}; confidence {ranking.confidence})."
     if len(tied) == len(ranking.epochs):
-        start = f"No epoch stands out: {'both' if len(tied) == 2 else f'all {len(tied)}'} are tied, and epoch {chosen.epoch} is only where the rule's tie-breaks end"
+        every = "both" if len(tied) == 2 else f"all {len(tied)}"
+        start = f"No epoch stands out: {every} are tied, and epoch {chosen.epoch} is only where the rule's tie-breaks end"
     elif ranking.confidence == "low":
         start = f"Epoch {chosen.epoch} comes first, but not safely"
     else:
