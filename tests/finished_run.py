@@ -40,7 +40,7 @@ rank = {rank}
 def finished_run(
     folder: Path, *, name: str = "style", epochs: int = 4, rank: int = 4, base: str = "models/base", exporters: Sequence[str] = ("",),
     keys: Mapping[int, float] | None = None, tied: Sequence[int] = (2, 3), confidence: Any = "high", epoch: int | None = None,
-    pictures: bool = True, same: bool = False, size: int = 24, prompts: Sequence[str] = PROMPTS, state: str = "done",
+    pictures: bool = True, same: bool = False, size: int = 24, prompts: Sequence[str] = PROMPTS, state: str = "done", own: int = 0,
 ) -> Path:  # fmt: skip
     """Write a run's folder and return it.
 
@@ -57,6 +57,7 @@ def finished_run(
         size: Of the pictures, px.
         prompts: Judged prompts.
         state: As ``run.json`` says.
+        own: Held-out pictures of the artist that have a thumbnail.
     """
     (folder / "epochs").mkdir(parents=True, exist_ok=True)
     facts = {"name": name, "spec": "spec.toml", "profiles": [], "sets": [], "state": state, "data_sha256": "0" * 64, "layout": LAYOUT}
@@ -68,6 +69,8 @@ def finished_run(
     if keys:
         found = ranking(keys, tied=tied, confidence=confidence, epoch=epoch)
         (folder / "ranking.json").write_text(found.to_json(), encoding="utf-8")
+    if own:
+        keep_own(folder, own)
     if pictures:
         draw(folder, epochs=epochs, same=same, size=size, prompts=prompts)
     return folder
@@ -110,6 +113,17 @@ def ranking(keys: Mapping[int, float], *, tied: Sequence[int] = (), confidence: 
         best, 1.0, confidence, ("few pictures",) if confidence != "high" else (), (f"Epoch {best} is the sweet spot (made up).",), rows,
         cells, {}, (), len(PROMPTS) * len(SEEDS), PROMPTS, SEEDS,
     )  # fmt: skip
+
+
+def keep_own(folder: Path, count: int) -> None:
+    """Write thumbnails of held-out pictures, each of one grey, and the manifest that names them."""
+    from PIL import Image
+
+    (folder / "grid" / "thumbs").mkdir(parents=True)
+    for number in range(count):
+        Image.new("RGB", (48, 32), (30 * number,) * 3).save(folder / "grid" / "thumbs" / f"{number:016x}.webp")
+    rows = [{"key": f"{number}.png", "thumb": f"{number:016x}.webp", "heldout": True} for number in range(count)]
+    (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
 
 
 def draw(folder: Path, *, epochs: int, same: bool = False, size: int = 24, prompts: Sequence[str] = PROMPTS) -> None:

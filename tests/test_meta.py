@@ -40,7 +40,7 @@ LAYERS = [
     {"captioning"},
     {"locking"},
     {"finished"},
-    {"picking", "usage"},
+    {"picking", "usage", "ownpictures"},
     {"blind"},
     {"comparing"},
     {"engine", "modelcard", "testing"},

@@ -38,8 +38,9 @@ class _Handler(PageHandler):
         elif place == "results":
             self._told(self._results)
         elif place.startswith("picture/") and place.count("/") == 2:
-            data = self.server.session.picture(*place.split("/")[1:])
-            self.refuse(404) if data is None else self.send(200, data, "image/png")
+            self._picture(self.server.session.picture(*place.split("/")[1:]))
+        elif place.startswith("own/"):
+            self._picture(self.server.session.own_picture(place.removeprefix("own/")))
         else:
             self.refuse(404)
 
@@ -57,6 +58,9 @@ class _Handler(PageHandler):
             self.server.end()
         else:
             self.refuse(404)
+
+    def _picture(self, data: bytes | None) -> None:
+        self.refuse(404) if data is None else self.send(200, data, "image/png")
 
     def _results(self) -> dict[str, Any]:
         found = self.server.session.results()

@@ -14,6 +14,7 @@ from loraspec.blind.results import Results, results
 from loraspec.escape import escaped
 from loraspec.finished import Finished
 from loraspec.imagefile import ImageError
+from loraspec.ownpictures import own_pictures
 from loraspec.textfile import read_plain
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 LARGEST = 64 * 2**20  # bytes of a picture
 LEAST, ROUNDS = 30, 3  # pairs that are asked for at first: at least, and for each pair of epochs
 KEPT = 16  # decoded pictures
+OWN = 6  # of the artist's own pictures beside a pair
 
 
 class Session:
@@ -38,6 +40,7 @@ class Session:
         self.answers = Answers(run.folder)
         self.step = goal or max(LEAST, ROUNDS * len(pool.epochs) * (len(pool.epochs) - 1) // 2)
         self.goal = self.step
+        self.own = own_pictures(run.folder, OWN)
         self.unreadable = 0
         self.same = 0
         self._pairs = list(every(pool, run.seed))
@@ -53,7 +56,7 @@ class Session:
             left = sum(one.name not in known for one in self._pairs)
             found: dict[str, Any] = {
                 "done": len(given), "goal": min(self.goal, len(given) + left), "left": left, "undo": bool(given), "pair": None,
-                "unreadable": self.unreadable, "same": self.same,
+                "unreadable": self.unreadable, "same": self.same, "own": len(self.own.files), "own_words": self.own.words,
             }  # fmt: skip
             if pair is not None:
                 picture = self._picture(self._place(pair, "left"))
@@ -96,13 +99,22 @@ class Session:
             pair = next((one for one in self._pairs if one.name == name), None)
             if pair is None or side not in ("left", "right"):
                 return None
-            try:
-                image = self._picture(self._place(pair, side))
-            except (OSError, ValueError, ImageError):
-                return None
-            buffer = io.BytesIO()
-            image.save(buffer, "PNG", compress_level=1)
-            return buffer.getvalue()
+            return self._png(self._place(pair, side))
+
+    def own_picture(self, number: str) -> bytes | None:
+        """Return one of the artist's own pictures, as ``picture``."""
+        with self._lock:
+            places = {str(place): path for place, path in enumerate(self.own.files)}
+            return self._png(places[number]) if number in places else None
+
+    def _png(self, path: Path) -> bytes | None:
+        try:
+            image = self._picture(path)
+        except (OSError, ValueError, ImageError):
+            return None
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue()
 
     def results(self) -> Results | None:
         """Return what all answers so far say; None without any."""

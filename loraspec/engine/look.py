@@ -24,7 +24,7 @@ from loraspec.recipes import Recipe, latent_common, latent_recipe
 if TYPE_CHECKING:
     from loraspec.engine.run import Run
 
-THUMBNAILS = 24  # images that have a thumbnail in the report
+THUMBNAILS, HELDOUT = 24, 8  # images that have a thumbnail, of the training set and of the held-out ones
 THUMBNAIL = 192  # px, longest side
 
 
@@ -39,7 +39,7 @@ class Looked:
         entry: Its latents as found in the cache, or None.
         image: As the VAE sees it; None when nobody needs it.
         digests: ``pixel_sha256`` (decoded, upright, RGB) and ``prepared_sha256`` (as the VAE sees it).
-        thumb: Its thumbnail as WebP, of the first ``THUMBNAILS``; else empty.
+        thumb: Its thumbnail as WebP, of the first ``THUMBNAILS`` (``HELDOUT``) of its set; else empty.
     """
 
     placed: PlacedSample
@@ -63,6 +63,11 @@ class Images:
         self._known = known()
         self._common = latent_common(vae=run.family.content()["vae"], transforms=transforms, device=facts(run.precision))
 
+    def _shown(self, number: int) -> bool:
+        """Whether an image has a thumbnail."""
+        trained = len(self._run.data.images)
+        return number < THUMBNAILS if number < trained else number - trained < HELDOUT
+
     def __len__(self) -> int:
         return len(self._all)
 
@@ -76,7 +81,7 @@ class Images:
 
     def _look(self, number: int) -> Looked | Problem:
         run, (placed, heldout) = self._run, self._all[number]
-        key = placed.key
+        key, shown = placed.key, self._shown(number)
         before = self._unopened(number)
         if before is not None:
             return before
@@ -85,7 +90,7 @@ class Images:
             recipe = latent_recipe(self._common, image=sha256, placement=placed.placement)
             entry = None if heldout else run.cache.get(recipe, name=key)
             image, digests = None, {}
-            if entry is None or number < THUMBNAILS:
+            if entry is None or shown:
                 decoded = decode(encoded)
                 image = prepared_pixels(placed, decoded, run.image_transforms)
                 digests = {"pixel_sha256": pixels_sha256(decoded), "prepared_sha256": pixels_sha256(image)}
@@ -105,9 +110,9 @@ class Images:
                 run.cache.drop(recipe, name=f"{key} (decodes to other pixels now)")
                 entry = None
             digests = digests or known
-        thumb = thumbnail(image) if image is not None and number < THUMBNAILS else b""
+        thumb = thumbnail(image) if image is not None and shown else b""
         row = {"digests": digests, "thumb": base64.b64encode(thumb).decode(), "bytes": len(encoded)}
-        self._known.learn(sha256, _prepared(recipe, number), row)
+        self._known.learn(sha256, _prepared(recipe, shown=shown), row)
         return Looked(placed, heldout, sha256, len(encoded), recipe, entry, image, digests, thumb)
 
     def _unopened(self, number: int) -> Looked | None:
@@ -117,7 +122,7 @@ class Images:
         if file is None or self._known.sha256(file) != planned:
             return None
         recipe = latent_recipe(self._common, image=planned, placement=placed.placement)
-        row = self._known.of_bytes(planned, _prepared(recipe, number))
+        row = self._known.of_bytes(planned, _prepared(recipe, shown=self._shown(number)))
         entry = None if heldout or row is None else run.cache.get(recipe, name=placed.key)
         if row is None or (entry is None and not heldout):
             return None
@@ -138,8 +143,8 @@ def thumbnail(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _prepared(recipe: Recipe, number: int) -> str:
-    return f"prepared {recipe.key}{' with thumbnail' if number < THUMBNAILS else ''}"
+def _prepared(recipe: Recipe, *, shown: bool) -> str:
+    return f"prepared {recipe.key}{' with thumbnail' if shown else ''}"
 
 
 def read_planned(run: Run, placed: PlacedSample) -> tuple[bytes, str]:

@@ -99,10 +99,25 @@ def test_keys_with_modifiers_and_held_keys_do_not_answer(serve: Callable[..., Se
         assert choices(server) == ["tie"]
 
 
+def test_the_artists_own_pictures_are_shown_once(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Above the pair, with words for those who do not see them; they stay while pairs change, and nothing tells an epoch."""
+    server = serve(epochs=(1, 2, 3, 4), own=3)
+    with browser(tmp_path) as page:
+        page.open(server.url)
+        page.wait(SHOWN)
+        page.press("left")
+        page.wait("document.getElementById('bar').value === 1")
+        page.wait("[...document.querySelectorAll('#own-pictures img')].every(one => one.naturalWidth === 48)")
+        alts = page.run("return [...document.querySelectorAll('#own-pictures img')].map(one => one.alt)")
+        assert alts == [f"picture {number} of 3: the artist's own, never trained on" for number in (1, 2, 3)]
+        assert page.text("own-words") == "the artist's own, never trained on"
+
+
+@pytest.mark.parametrize("own", [0, 6])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_it_fits_a_phone_and_is_readable(serve: Callable[..., Server], tmp_path: Path, dark: bool) -> None:
+def test_it_fits_a_phone_and_is_readable(serve: Callable[..., Server], tmp_path: Path, dark: bool, own: int) -> None:
     """No sideways scrolling at three widths, both pictures in sight, text at least 4.5 to 1 on its ground."""
-    server = serve(size=64)
+    server = serve(size=64, own=own)
     contrast = """
       const light = (text) => {
         const parts = text.match(/[0-9.]+/g).map(one => one / 255);
@@ -113,7 +128,8 @@ def test_it_fits_a_phone_and_is_readable(serve: Callable[..., Server], tmp_path:
         const colour = getComputedStyle(node).backgroundColor;
         return colour.startsWith('rgba(0, 0, 0, 0') ? ground(node.parentElement) : colour;
       };
-      return [...document.querySelectorAll('h1, p, button:enabled, kbd')].filter(one => one.checkVisibility() && one.innerText.trim())
+      return [...document.querySelectorAll('h1, p, figcaption, button:enabled, kbd')]
+        .filter(one => one.checkVisibility() && one.innerText.trim())
         .map(one => [light(getComputedStyle(one).color), light(ground(one))].sort((a, b) => b - a))
         .map(([high, low]) => (high + .05) / (low + .05));
     """
@@ -124,7 +140,7 @@ def test_it_fits_a_phone_and_is_readable(serve: Callable[..., Server], tmp_path:
             page.wait(SHOWN)
             assert page.run("return document.documentElement.scrollWidth <= innerWidth")
             box = "one.getBoundingClientRect()"
-            boxes = page.run(f"return [...document.images].map(one => [{box}.left, {box}.right, {box}.bottom])")
+            boxes = page.run(f"return [...document.querySelectorAll('.pair img')].map(one => [{box}.left, {box}.right, {box}.bottom])")
             assert boxes[0][1] < boxes[1][0]
             assert all(box[0] >= 0 and box[1] <= width and box[2] <= height for box in boxes)
             assert min(page.run(contrast)) >= 4.5

@@ -65,6 +65,14 @@ def test_the_page_and_its_parts_are_served(serve: Serve) -> None:
     assert "unsafe" not in POLICY
 
 
+def test_the_artists_own_pictures_are_served(serve: Serve) -> None:
+    """By their number, as PNG."""
+    server = serve(own=2)
+    reply = ask(server, "own/1")
+    assert (reply.status, reply.headers.get_content_type(), reply.data[:4]) == (200, "image/png", b"\x89PNG")
+    assert [ask(server, place).status for place in ("own/2", "own/", "own/0/1", "own/../state")] == [404] * 4
+
+
 def test_answers_go_round(serve: Serve) -> None:
     """State, picture, answer, undo, results, more: as the page does it."""
     server = serve(goal=2)

@@ -31,7 +31,7 @@ def test_pairs_are_asked_until_the_goal_and_no_epoch_is_told(tmp_path: Path) -> 
     for number in range(3):
         state = judge.state()
         assert (state["done"], state["goal"], state["undo"]) == (number, 3, number > 0)
-        assert set(state) == {"done", "goal", "left", "undo", "pair", "unreadable", "same", "prompt", "width", "height"}
+        assert set(state) == {"done", "goal", "left", "undo", "pair", "unreadable", "same", "prompt", "width", "height", "own", "own_words"}
         seen.append(state["pair"])
         assert answer(judge, ("left", "right", "tie")[number])
     assert (judge.state()["pair"], judge.state()["left"]) == (None, 21)
@@ -40,6 +40,20 @@ def test_pairs_are_asked_until_the_goal_and_no_epoch_is_told(tmp_path: Path) -> 
     assert judge.state()["pair"] not in {*seen, None}
     judge.enough()
     assert judge.state()["pair"] is None
+
+
+def test_the_artists_own_pictures_stand_beside_a_pair(tmp_path: Path) -> None:
+    """Up to six, as PNG; no other number and no broken file is answered; a run that kept none has none."""
+    judge = session(finished_run(tmp_path / "run", own=8))
+    assert (judge.state()["own"], judge.state()["own_words"]) == (6, "the artist's own, never trained on")
+    image = Image.open(io.BytesIO(judge.own_picture("5") or b""))
+    assert (image.format, image.size) == ("PNG", (48, 32))
+    assert abs(int(np.asarray(image)[0, 0, 0]) - 30 * 7) <= 3
+    for number in ("6", "-1", "x", "../0", ""):
+        assert judge.own_picture(number) is None
+    (tmp_path / "run" / "grid" / "thumbs" / f"{0:016x}.webp").write_bytes(b"broken")
+    assert judge.own_picture("0") is None
+    assert session(finished_run(tmp_path / "none")).state()["own"] == 0
 
 
 def test_undo_shows_the_same_pair_again(tmp_path: Path) -> None:

@@ -55,6 +55,22 @@ def test_many_cached_images_are_not_decoded(run_spec, painted_spec, paint, monke
     assert len(decoded) == look.THUMBNAILS < len(cold)
 
 
+def test_held_out_pictures_have_thumbnails_of_their_own(run_spec, painted_spec, paint, monkeypatch):
+    """However many are trained on; the first of each set, cold and warm."""
+    from loraspec.engine import look
+
+    for number in range(4, 9):
+        paint(number)
+    monkeypatch.setattr(look, "THUMBNAILS", 2)
+    monkeypatch.setattr(look, "HELDOUT", 3)
+    for folder in ("cold", "warm"):
+        found = run_spec(painted_spec, "--set", "grid.heldout=4", folder=folder)
+        shown = {key: row["heldout"] for key, row in rows(found).items() if row["thumb"]}
+        assert sorted(shown.values()) == [False] * 2 + [True] * 3
+        names = {rows(found)[key]["thumb"] for key in shown}
+        assert {path.name for path in (found.folder / "grid" / "thumbs").iterdir()} >= names
+
+
 def test_a_second_run_opens_no_image(run_spec, painted_spec, paint, monkeypatch):
     """Files that did not change, held-out ones too: the same manifest, thumbnails and weights; ``--rehash`` opens each; an edit its own."""
     monkeypatch.setattr(known, "RACY", -(10**18))  # the pictures were painted just now

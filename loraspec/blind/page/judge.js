@@ -61,8 +61,23 @@ async function show(state) {
   at("bar").max = state.goal;
   at("bar").value = state.done;
   at("undo").disabled = !state.undo;
+  own(state);
   at("told").hidden = true;
   at("ask").hidden = false;
+}
+
+function own(state) {
+  if (!state.own || at("own-pictures").childElementCount) return;
+  at("own-words").textContent = state.own_words;
+  for (let number = 0; number < state.own; number += 1) {
+    const image = new Image();
+    image.alt = `picture ${number + 1} of ${state.own}: ${state.own_words}`;
+    image.onerror = () => image.remove();
+    image.src = `own/${number}`;
+    at("own-pictures").append(image);
+  }
+  at("own").hidden = false;
+  document.body.classList.add("with-own");
 }
 
 async function results(state) {

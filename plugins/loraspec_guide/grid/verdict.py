@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from loraspec.errors import LoraspecError
 from loraspec.finished import Finished, read
+from loraspec.ownpictures import own_pictures
 from loraspec.sweetspot.ranking import EpochScore, Interval, Ranking
 from loraspec.sweetspot.scorefile import load
 from loraspec.usage import uses
@@ -59,6 +60,7 @@ def verdict(data: RunData, embed: Embed) -> dict[str, Any] | None:
         "sentences": ranking.sentences[1:],
         "reasons": ranking.reasons,
         "rows": [("no LoRA", pictures.row(0, 0.0)), *((f"epoch {e}", pictures.row(e, ranking.weight)) for e in shown if e)],
+        "own": _own(data.folder, embed),
         "prompts": ranking.prompts[:SHOWN],
         "uses": _uses(run, ranking),
         "charts": _charts(ranking),
@@ -92,6 +94,12 @@ class _Pictures:
             path = inside(self._folder, self._cells.get((epoch, float(weight), prompt, 0)), CELL)
             found.append(self._embed(path, LONGEST) if path else None)
         return found if any(found) else []
+
+
+def _own(folder: Path, embed: Embed) -> tuple[str, list[dict[str, Any]]]:
+    """What the artist's own pictures are, and some of them: what the others are to be near to."""
+    found = own_pictures(folder, SHOWN)
+    return found.words, [picture for path in found.files if (picture := embed(path, LONGEST))]
 
 
 def _uses(run: Finished, ranking: Ranking) -> list[tuple[str, tuple[str, ...]]]:

@@ -33,6 +33,17 @@ def test_the_verdict_comes_first(tmp_path):
     assert "loraspec judge" not in main
 
 
+def test_the_artists_own_pictures_stand_between_the_base_and_the_choice(tmp_path):
+    """Held-out ones, up to eight, with words; a broken one is left out, and without any there is no strip."""
+    folder = finished_run(tmp_path / "run", own=9)
+    (folder / "grid" / "thumbs" / f"{0:016x}.webp").write_bytes(b"broken")
+    text = page(folder)
+    assert text.count('alt="the artist&#39;s own, never trained on, picture ') == 7
+    places = [text.index(f'<p class="prompt">{name}') for name in ("no LoRA", "the artist&#39;s own, never trained on<", "epoch 3")]
+    assert places == sorted(places)
+    assert '<p class="prompt">the artist' not in page(finished_run(tmp_path / "none"))
+
+
 def test_low_confidence_shows_the_tie_set(tmp_path):
     """Its pictures, and a person's eye is asked for; the chosen epoch is framed among them."""
     text = page(finished_run(tmp_path / "run", confidence="low", tied=(2, 3, 4)))
