@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -73,7 +74,7 @@ class _Phase:
 
 @define(eq=False)
 class ConsoleTracker:
-    """Shows epoch, step, loss, d*lr, images/s and time left.
+    """Shows epoch, step, loss, d*lr, images/s and time left; outside a run, as where a grid is drawn of one, a bar of each phase alone.
 
     Attributes:
         every: Seconds between two plain lines of one phase, where the output is no terminal; the end of an epoch always has its line.
@@ -86,6 +87,7 @@ class ConsoleTracker:
     clock: Callable[[], float] = time.monotonic
     _phases: dict[str, _Phase] = field(factory=dict)
     _progress: Progress | None = None  # only on a terminal
+    _running: bool = False
     _room: int = 0  # beside a bar
     _tasks: dict[str, TaskID] = field(factory=dict)
     _metrics: dict[str, float] = field(factory=dict)
@@ -98,7 +100,11 @@ class ConsoleTracker:
     def loraspec_before_run(self, run: Any) -> None:
         """Open the bar."""
         self._epochs = run.plan.spec.train.epochs
-        if self.console.is_terminal:
+        self._running = True
+        self._open()
+
+    def _open(self) -> None:
+        if self.console.is_terminal and self._progress is None:
             bar = min(BAR, max(8, self.console.width - TITLE - COUNT - 3 - ASIDE))
             self._room = self.console.width - TITLE - COUNT - 3 - bar
             self._progress = Progress(
@@ -108,6 +114,7 @@ class ConsoleTracker:
                 console=self.console, refresh_per_second=5, expand=True,
             )
             self._progress.start()
+            atexit.register(self._progress.stop)  # an error outside a run must not leave a terminal without its cursor
 
     @hookimpl
     def loraspec_on_progress(self, run: Any, phase: str, done: int, total: int) -> None:
@@ -147,9 +154,15 @@ class ConsoleTracker:
     @hookimpl
     def loraspec_after_run(self, run: Any, outcome: str) -> None:
         """Close the bar."""
+        self._running = False
+        self._close()
+
+    def _close(self) -> None:
         if self._progress is not None:
             self._progress.stop()
+            atexit.unregister(self._progress.stop)
             self._progress = None
+            self._tasks.clear()
 
     # -- how it is shown ------------------------------------------------------------------------------------------
 
@@ -159,8 +172,12 @@ class ConsoleTracker:
         if state is None or done < state.done or total != state.total:  # a phase begins, or begins again (encode, every epoch)
             state = self._phases[phase] = _Phase(done, total, done, now, state.told if state else now - self.every)
         state.done = done
+        if not self._running:
+            self._open()
         if self._progress is not None:
             self._draw(phase, state)
+            if done >= total and not self._running:
+                self._close()
         elif now - state.told >= self.every or (done == total and phase not in ("train", "encode")):
             state.told = now
             self._say(f"{title(phase)} {done}/{total}{self._tail(phase)}")

@@ -98,6 +98,22 @@ def test_a_terminal_gets_a_bar() -> None:
     assert tracker._progress is None
 
 
+def test_a_phase_outside_a_run_has_a_bar_too() -> None:
+    """Open while it works, closed at its end, and again for the next one; as ``loraspec grid`` draws."""
+    clock = Clock()
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, highlight=False, color_system=None)
+    tracker = ConsoleTracker(console=console, clock=clock)
+    hooks = listen(tracker)
+    for phase, words in (("grid", "drawing the grid"), ("judged", "drawing to judge")):
+        for done in (1, 2):
+            clock.now += 1
+            hooks.loraspec_on_progress(run=RUN, phase=phase, done=done, total=2)
+            assert (tracker._progress is None) == (done == 2)
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+        assert re.search(rf"{words} +━+ +2/2", shown)
+        assert shown.endswith("\x1b[?25h")  # the cursor is there again
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 140])
 def test_a_bar_and_whole_words_at_any_width(width: int) -> None:
     """Title, bar and count are never cut; beside them as many whole parts as fit, time left first."""
