@@ -179,7 +179,7 @@ def _captions_missing(plan: Plan, found: list[tuple[int, Sample]]) -> list[Probl
         own = [sample for source, sample in found if source == number]
         none = [sample.key for sample in own if sample.caption is None]
         if none and plan.one("captioner") is None:
-            hint = "write a caption for each, or choose a captioner: [captions.captioner]"
+            hint = "write one for each, on the page of `loraspec captions review`; or choose a captioner: [captions.captioner]"
             message = f"{len(none)} of {len(own)} images without a caption: {names(none, MOST_NAMED)}"
             problems.append(plan.placed(Problem(where, message, hint, code="E-CAP-MISSING")))
         empty = [sample.key for sample in own if sample.caption is not None and not sample.caption.strip()]

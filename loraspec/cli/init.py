@@ -128,7 +128,7 @@ def command(
 ) -> int:
     """Write a commented spec for a folder of images.
 
-    Counts the pictures and their captions, and names the next three commands.
+    Counts the pictures and their captions, and names the next commands.
     """
     import re
 
@@ -153,8 +153,9 @@ def command(
     click.echo(f"{output}: written, for {plural(found['pictures'], 'picture')} in {images}")
     _echo_found(found)
     click.echo("\nnext:")
-    for line in (f"loraspec plan {output}", f"loraspec captions preview {output} --epoch 1", f"loraspec run {output}"):
-        click.echo(f"  {line}")
+    review = [f"captions review {output}"] if found["captioned"] < found["pictures"] else []  # a page on which they are written
+    for line in (*review, f"plan {output}", f"captions preview {output} --epoch 1", f"run {output}"):
+        click.echo(f"  loraspec {line}")
     return 0
 
 

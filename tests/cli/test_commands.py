@@ -226,6 +226,7 @@ def test_init_counts_missing_captions(tmp_path, loraspec_cli):
 
     assert "1 of 4 do not have a caption" in out
     assert "photo.jpg -> photo.txt" in out
+    assert out.splitlines()[out.splitlines().index("next:") + 1] == f"  loraspec captions review {tmp_path / 'mine.toml'}"
 
 
 def test_init_refuses_before_it_writes(tmp_path, loraspec_cli):
