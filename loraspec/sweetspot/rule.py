@@ -12,16 +12,18 @@ from the best: puppets' tie sets lose a seventh of their epochs so, and 3 in a h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from attrs import evolve
 
 from loraspec.sweetspot import words
 from loraspec.sweetspot.axes import VOTING, Axes, Draws, axes_of
 from loraspec.sweetspot.keys import Keys, Standing, full_weight, interval
 from loraspec.sweetspot.labels import labels_of
-from loraspec.sweetspot.measured import Scores
+from loraspec.sweetspot.measured import Scores, heard
 from loraspec.sweetspot.ranking import CellScore, Confidence, EpochScore, GateRow, Ranking
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 RESAMPLINGS = 2000
+LEFT_OUT = 200  # resamplings where a metric is left out: they say which neighbours are alike, and no interval
 NEAR = 0.02  # keys that differ by less are decided by the weight at the peak
 
 
@@ -70,7 +73,7 @@ def rank(scores: Scores, *, fresh: Scores | None = None, seed: int = 0, resampli
         )
         for e, epoch in enumerate(scores.epochs)
     )
-    confidence, reasons = _confidence(scores, axes, epochs, chosen)
+    confidence, reasons = _confidence(scores, axes, epochs, chosen, _hangs_on(scores, standing, seed))
     ranking = Ranking(
         epoch=scores.epochs[chosen],
         weight=scores.weights[full_weight(scores.weights)],
@@ -148,7 +151,28 @@ def _choose(
     return min((e for e in near if abs(peaks[e] - 1) <= alike), key=order)
 
 
-def _confidence(scores: Scores, axes: Axes, epochs: tuple[EpochScore, ...], chosen: int) -> tuple[Confidence, tuple[str, ...]]:
+def _hangs_on(scores: Scores, standing: Standing, seed: int) -> list[tuple[str, int]]:
+    """Return metrics without which an epoch outside the tie set would come first, and that epoch.
+
+    Resampling tells how far a metric is sure of itself. What it gets wrong is in all of its resamplings alike, and shows where another
+    metric of the same axis sees otherwise.
+    """
+    found = []
+    for axis in VOTING:
+        voices = heard([m for m in scores.measured if m.axis == axis])
+        for one in voices if len(voices) > 1 else ():
+            rest = evolve(scores, measured=tuple(m for m in scores.measured if m is not one))
+            draws = Draws.make(len(scores.prompts), len(scores.seeds), count=LEFT_OUT, seed=seed)
+            other = Standing.of(Keys.of(axes_of(rest, draws).utility, scores.weights).key)
+            first = None if other is None else int(other.smooth.argmax())
+            if first is not None and not standing.tied[first]:
+                found.append((one.name, scores.epochs[first]))
+    return found
+
+
+def _confidence(
+    scores: Scores, axes: Axes, epochs: tuple[EpochScore, ...], chosen: int, hangs_on: Sequence[tuple[str, int]]
+) -> tuple[Confidence, tuple[str, ...]]:
     tied = [one.epoch for one in epochs if one.tied]
     places = [e for e, one in enumerate(epochs) if one.tied]
     reasons = []
@@ -171,6 +195,7 @@ def _confidence(scores: Scores, axes: Axes, epochs: tuple[EpochScore, ...], chos
         reasons.append("the tied epochs do not lie side by side")
     if epochs[chosen].best < 0.5 and len(tied) > 1:
         reasons.append(f"the chosen epoch is best in {epochs[chosen].best:.0%} of resamplings")
+    reasons += [f"without {name} epoch {epoch} would come first" for name, epoch in hangs_on]
     level: Confidence = "low" if low or len(others) > 1 else "medium" if reasons else "high"
     return level, (*low, *reasons)
 

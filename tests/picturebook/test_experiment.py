@@ -356,6 +356,18 @@ def test_tie_sets_that_fresh_seeds_narrowed_have_numbers_of_their_own():
     assert [row.split(" | ")[-2:] for row in rows[:2]] == [["7", "4 |"], ["20", " |"]]
 
 
+def test_what_confidence_is_worth_is_told():
+    """Regret and number of the runs of each; rows that do not know theirs count in none."""
+    rows = [_row(Case("riso", 8, "guide", seed), 0.1 * seed, loss=0.3) for seed in (1, 2, 3)]
+    for row, word in zip(rows, ("high", "low", "high"), strict=True):
+        row.numbers["confidence"] = float(table.CONFIDENCE.index(word))
+    strange = _row(Case("riso", 16, "weak", 1), 0.9, loss=0.3)
+    strange.numbers.pop("confidence", None)
+    found = table.summary([*rows, strange])
+    assert [found[f"runs of {word} confidence"] for word in table.CONFIDENCE] == [1, 0, 2]
+    assert [found[f"regret of {word} confidence"] for word in table.CONFIDENCE] == [pytest.approx(0.2), None, pytest.approx(0.2)]
+
+
 def test_untouched_runs_have_a_regret_of_their_own():
     """That of runs that were looked at when metrics and rule were set does not count in it."""
     known = Case("engraving", 8, "strong", 1)

@@ -108,6 +108,19 @@ def test_a_junk_epoch_changes_no_other_score():
     assert before.epoch == after.epoch
 
 
+def test_a_choice_that_hangs_on_one_metric_is_not_of_high_confidence():
+    """Two readers of prompts, each sure of itself: without the one that sees the third epoch fail, that epoch would come first."""
+    one = scores(grown([2.0, 1.2, 1.0, 0.6]), spread=0.02)
+    fails = np.where(np.arange(4) == 2, 0.3, 1.0)[:, None, None, None]
+    prompt = next(m for m in one.measured if m.name == "prompt")
+    alone, both = (evolve(one, measured=(*one.measured, evolve(prompt, name="other", values=prompt.values * by))) for by in (1.0, fails))
+    ranking = rank(alone)
+    assert (ranking.epoch, ranking.tie_set, ranking.confidence, ranking.reasons) == (3, (3,), "high", ())
+    ranking = rank(both)
+    assert (ranking.epoch, ranking.tie_set, ranking.confidence) == (2, (2,), "medium")
+    assert ranking.reasons == ("without other epoch 3 would come first",)
+
+
 @pytest.mark.parametrize("count", [2, 4, 8])
 def test_equal_epochs_are_all_tied(count):
     """Identical pictures in every epoch: the sentence says that none stands out, and confidence is low, be they ever so few."""

@@ -36,6 +36,7 @@ EARLIER: Final = "earlier c*"
 """Marks kept rows whose copying was measured by a limit, before ``truth.Near``."""
 OTHERS: Final = (SCREENED, *WITHOUT.values())
 """Regrets of what would have been chosen without confirmation, and by one reader of prompts; confirmed is the rule's own tie set."""
+CONFIDENCE: Final = ("low", "medium", "high")  # a row has the place of its word
 CHOOSERS: Final = ("chosen", "last", "held-out loss", "random")
 REGRETS: Final = ("regret", "regret of last", "regret of held-out loss", "regret of random")
 
@@ -86,11 +87,8 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking, others: M
         "memorises": float(full.copies[:12].max(initial=0) > 0.3),
         "overfits": float(best - real[-1] > 0.1),
         "copies at epoch 12": float(full.copies[min(11, len(real) - 1)]),
-        "best epoch": float(scores.epochs[int(real.argmax())]),
-        "chosen epoch": float(ranking.epoch),
-        "truth at best": best,
-        "truth at chosen": float(real[chosen]),
-        "truth at last": float(real[-1]),
+        "best epoch": float(scores.epochs[int(real.argmax())]), "chosen epoch": float(ranking.epoch),
+        "truth at best": best, "truth at chosen": float(real[chosen]), "truth at last": float(real[-1]),
         "truth at held-out loss": None if lowest is None else float(real[lowest]),
         "truth at random": float(real.mean()),
         "unet-progress": spearman(_style(scores, "unet-progress", at), full.style * full.subject),
@@ -104,6 +102,7 @@ def row_of(case: Case, truth: Truth, scores: Scores, ranking: Ranking, others: M
         "regret of random": _random(real),
         "regret of half the truth": _half(truth.halves),
         "agreement of halves": spearman(*truth.halves),
+        "confidence": float(CONFIDENCE.index(ranking.confidence)),
         "surely worse": float(np.percentile(truth.drawn[1:, int(real.argmax())] - truth.drawn[1:, chosen], 5) > 0),
         "standard error": float(truth.drawn[1:, chosen].std()),
         "pictures": float(truth.pictures),
@@ -184,11 +183,18 @@ def summary(rows: list[Row]) -> dict[str, float | None]:
         "epochs in their tie sets": _of(np.mean, column("tie set", of=narrowed)),
         "best epoch in what their screening tied": _of(np.mean, column("in screened", of=narrowed)),
         "best epoch in their tie sets": _of(np.mean, column("in tie set", of=narrowed)),
+        **{f"regret of {word} confidence": _of(np.mean, column("regret", of=told)) for word, told in _told(rows)},
+        **{f"runs of {word} confidence": float(len(told)) for word, told in _told(rows)},
         "families that over-fit": float(len(_families(over))),
         "share of them in which neither last, loss nor random is better": _of(np.mean, np.array([_wins(one) for one in _families(over)])),
         **{f"U* given away: {name}": _of(np.mean, _given(rows, f"truth at {name}")) for name in CHOOSERS},
     }  # fmt: skip
     return {name: _rounded(value) for name, value in found.items()}
+
+
+def _told(rows: list[Row]) -> list[tuple[str, list[Row]]]:
+    """Group the runs whose confidence is known by it."""
+    return [(word, [row for row in rows if row.numbers.get("confidence") == place]) for place, word in enumerate(CONFIDENCE)]
 
 
 def _families(rows: list[Row]) -> list[list[Row]]:
