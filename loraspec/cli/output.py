@@ -82,10 +82,13 @@ def echo_problems(problems: Sequence[Problem]) -> None:
 
 
 def width(*, err: bool = False) -> int:
-    """Return how many columns a line may have: the terminal's, COLUMNS, or (in a pipe) as many as it takes; ``err`` for stderr."""
-    if os.environ.get("COLUMNS", "").isdigit():
-        return max(40, int(os.environ["COLUMNS"]))
+    """Return how many columns a line may have: the terminal's, COLUMNS, or (in a pipe) as many as it takes.
+
+    ``err``: On stderr, where a pipe has one line for each problem whatever COLUMNS says: programs read it.
+    """
     stream = sys.stderr if err else sys.stdout
+    if os.environ.get("COLUMNS", "").isdigit() and (stream.isatty() or not err):
+        return max(40, int(os.environ["COLUMNS"]))
     return max(40, os.get_terminal_size(stream.fileno()).columns or 80) if stream.isatty() else 100_000
 
 

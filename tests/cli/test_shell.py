@@ -174,6 +174,17 @@ def test_no_color_is_heeded_in_a_terminal(words):
     assert ("\x1b[" in coloured) == (words != ["nothing"])  # click's own errors have none
 
 
+def test_problems_are_broken_between_words_in_a_terminal_alone(spec_file, loraspec_cli, monkeypatch):
+    """A message longer than a line: whole words, none wider than 80; in a pipe one line, whatever COLUMNS says."""
+    words = ["validate", str(spec_file(TINY_SPEC)), "--profile", " ".join(["of many words"] * 8)]
+    shown = _in_terminal(words, "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    piped = loraspec_cli(*words).err
+
+    assert shown.split() == piped.split()
+    assert max(len(line) for line in shown.splitlines() if " " in line.strip()) <= 80 < len(piped.splitlines()[0])
+
+
 def _in_terminal(words: list[str], no_color: str) -> str:
     """Run the command line with a terminal of 80 columns for stdout and stderr; return what it shows."""
     env = {key: value for key, value in os.environ.items() if key != "COLUMNS"} | {"NO_COLOR": no_color, "TERM": "xterm"}
