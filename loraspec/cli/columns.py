@@ -16,12 +16,12 @@ def fitted(columns: Sequence[Sequence[str]], space: int) -> list[int] | None:
     Where not everything fits, the widest column gives way first, of equals the last; between words, and else within long ones.
 
     Returns:
-        None when short words would have to be broken: then the rows are better shown one below the other.
+        None when words would have to be broken, of two columns short ones: then the rows are better shown one below the other.
     """
     space -= GAP * (len(columns) - 1)
     wide = [max(map(cell_len, cells), default=0) for cells in columns]
     words = [max((cell_len(word) for cell in cells for word in cell.split()), default=0) for cells in columns]
-    return _narrowed(wide, words, space) or _narrowed(wide, [min(word, WORD) for word in words], space)
+    return _narrowed(wide, words, space) or (_narrowed(wide, [min(word, WORD) for word in words], space) if len(columns) < 3 else None)
 
 
 def _narrowed(wide: Sequence[int], least: Sequence[int], space: int) -> list[int] | None:
