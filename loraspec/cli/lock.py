@@ -134,7 +134,7 @@ def _of_this_recipe(path: Path, lock: dict[str, Any], *, seed: bool = False) -> 
     found = [item for item in _decisive(differences(run.lock, lock)) if not (seed and (item.path in free or _weightless(item.path)))]
     if found:
         listed = differences_table(found, headings=("run", "spec"))
-        raise LockError(f"{path} is no run of this spec as it is now:\n{listed}").coded("E-LOCK-SPEC")
+        raise LockError(f"{path} is no run of this spec as it is now:\n{click.unstyle(listed)}").coded("E-LOCK-SPEC")
     return run
 
 

@@ -57,6 +57,6 @@ def refuse_drift(
             base = any(item.path.startswith(BASE) and item.field.kind == "inputs" for item in found)
             put = "get the base that was locked again" if base else "put it back"
             hint = f"{put}, make the lock anew (loraspec lock), or go on with --allow-drift: it is then recorded"
-            raise LockError(f"{said}\n{listed}\n    hint: {hint}").coded("E-MODEL-DRIFT" if base else "E-LOCK-DRIFT")
+            raise LockError(f"{said}\n{click.unstyle(listed)}\n    hint: {hint}").coded("E-MODEL-DRIFT" if base else "E-LOCK-DRIFT")
         click.echo(f"warning: {said}\n{listed}", err=True)
     return found, now

@@ -158,11 +158,11 @@ def _hangs_on(scores: Scores, standing: Standing, seed: int) -> list[tuple[str, 
     metric of the same axis sees otherwise.
     """
     found = []
+    draws = Draws.make(len(scores.prompts), len(scores.seeds), count=LEFT_OUT, seed=seed)
     for axis in VOTING:
         voices = heard([m for m in scores.measured if m.axis == axis])
         for one in voices if len(voices) > 1 else ():
             rest = evolve(scores, measured=tuple(m for m in scores.measured if m is not one))
-            draws = Draws.make(len(scores.prompts), len(scores.seeds), count=LEFT_OUT, seed=seed)
             other = Standing.of(Keys.of(axes_of(rest, draws).utility, scores.weights).key)
             first = None if other is None else int(other.smooth.argmax())
             if first is not None and not standing.tied[first]:

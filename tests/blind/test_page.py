@@ -140,8 +140,10 @@ def test_it_fits_a_phone_and_is_readable(serve: Callable[..., Server], tmp_path:
             page.wait(SHOWN)
             assert page.run("return document.documentElement.scrollWidth <= innerWidth")
             box = "one.getBoundingClientRect()"
-            boxes = page.run(f"return [...document.querySelectorAll('.pair img')].map(one => [{box}.left, {box}.right, {box}.bottom])")
-            assert boxes[0][1] < boxes[1][0]
+            images = "document.querySelectorAll('.pair img, #own img')"
+            boxes = page.run(f"return [...{images}].map(one => [{box}.left, {box}.right, {box}.bottom])")
+            assert len(boxes) == 2 + own
+            assert boxes[own][1] < boxes[own + 1][0]
             assert all(box[0] >= 0 and box[1] <= width and box[2] <= height for box in boxes)
             assert min(page.run(contrast)) >= 4.5
             assert min(page.run("return [...document.querySelectorAll('#ask button')].map(one => one.offsetHeight)")) >= 44

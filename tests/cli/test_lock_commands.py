@@ -122,7 +122,9 @@ def test_reproduce_a_run_and_a_lock(run: RunOutcome, loraspec_cli: Call, tmp_pat
     assert "expected" in read_lock(tmp_path / "spec.lock")
 
     spec.write_text(spec.read_text().replace("rank = 2", "rank = 3"))
-    loraspec_cli("lock", spec, "--expect", run.folder).assert_failed(1, "E-LOCK-SPEC")
+    told = loraspec_cli("lock", spec, "--expect", run.folder)
+    told.assert_failed(1, "E-LOCK-SPEC")
+    assert "u001b" not in told.err  # the table's headings are bold where they are no part of an error, which is escaped
     loraspec_cli("reproduce", tmp_path / "spec.lock", "-o", tmp_path / "third").assert_failed(1, "E-LOCK-DRIFT")
     assert "is dropped" in loraspec_cli("lock", spec).out
     assert "expected" not in read_lock(tmp_path / "spec.lock")
